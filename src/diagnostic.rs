@@ -1,0 +1,88 @@
+//! What is wrong in a file that a person wrote: where, what, and what to write instead.
+//!
+//! Data only. `render` turns it into text with the source line, or into JSON.
+
+use serde::Serialize;
+
+/// A place in a source file. Lines and columns count from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize)]
+pub struct Span {
+    /// Line, from 1; 0 means "the file as a whole".
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// How many characters the marked text has, at least 1.
+    pub length: u32,
+}
+
+/// A value together with the place it was written at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// Joins a value and its place.
+    pub fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+}
+
+impl<T> std::ops::Deref for Spanned<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// How bad it is. Errors stop; warnings are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing is planned or applied while one of these stands.
+    Error,
+    /// Shown, and the run goes on.
+    Warning,
+}
+
+/// One finding about the inventory, its lock or a module file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// One line, lower case, no full stop, naming the thing: `unknown key "handels" in worker "sync"`.
+    pub summary: String,
+    /// Where.
+    pub span: Span,
+    /// What to write or do instead; `did you mean "handles"?`
+    pub help: Option<String>,
+    /// Other places that explain it, with a short text: `first used here`.
+    pub related: Vec<(Span, String)>,
+}
+
+impl Diagnostic {
+    /// An error at `span`.
+    pub fn error(span: Span, summary: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, summary: summary.into(), span, help: None, related: Vec::new() }
+    }
+
+    /// A warning at `span`.
+    pub fn warning(span: Span, summary: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(span, summary) }
+    }
+
+    /// Adds what to write or do instead.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds another place that explains the finding.
+    pub fn related(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.related.push((span, text.into()));
+        self
+    }
+}

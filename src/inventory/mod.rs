@@ -1,0 +1,242 @@
+//! What a person wrote in `inventory.yaml`, as types with places; nothing resolved.
+//!
+//! `parse` turns text into an [`Inventory`] and all diagnostics at once. Cross-references
+//! (does this host exist, do ports collide, is a stream single-writer) are the topology's
+//! business, which has the places of everything from here. The lock is read and written here too.
+//! Never in this room: files, network, the clock, hosts, defaults that depend on other keys.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use crate::diagnostic::{Span, Spanned};
+
+/// A whole inventory file.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    /// Hosts by the name that the rest of the file uses for them.
+    pub hosts: IndexMap<String, Host>,
+    /// The homeserver.
+    pub synapse: Synapse,
+    /// Where PostgreSQL runs.
+    pub postgresql: Spanned<Datastore>,
+    /// Where Redis runs. `None` only when there are no workers.
+    pub redis: Option<Spanned<Datastore>>,
+    /// Host of the main process.
+    pub main: Main,
+    /// Reverse proxy. `None`: the admin routes by other means.
+    pub proxy: Option<Proxy>,
+    /// Values for every worker that does not say otherwise.
+    pub defaults: Defaults,
+    /// Worker pools by name, in the order written.
+    pub workers: IndexMap<String, Pool>,
+}
+
+/// One machine.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Where the name stands.
+    pub span: Span,
+    /// Name or IP address for SSH, or `local` for the machine synprov runs on.
+    pub address: Spanned<String>,
+    /// SSH port; 22 by default.
+    pub port: u16,
+    /// SSH user; the current user by default.
+    pub user: Option<String>,
+    /// `true`: `sudo -n` on the host. Not needed for root.
+    pub r#become: bool,
+    /// Address (IP literal) under which the other hosts of the topology reach this one.
+    pub internal_address: Option<Spanned<String>>,
+    /// Private key files to try, before the agent's keys.
+    pub identity_files: Vec<String>,
+    /// Pinned host key, as in a known_hosts line: `ssh-ed25519 AAAA…`.
+    pub host_key: Option<Spanned<String>>,
+    /// `true`: an unknown (never a changed) host key is recorded on first contact.
+    pub accept_new: bool,
+    /// Host leaves the topology: stop and clean up what synprov owns there.
+    pub retired: bool,
+    /// The operator swears that this machine is off for good.
+    pub lost: bool,
+}
+
+/// `synapse:`.
+#[derive(Debug, Clone)]
+pub struct Synapse {
+    /// Where the section stands.
+    pub span: Span,
+    /// Name after the colon in Matrix ids.
+    pub server_name: Spanned<String>,
+    /// PyPI version, e.g. `1.163.2`.
+    pub version: Spanned<String>,
+    /// How Synapse gets onto the hosts.
+    pub install: Install,
+    /// Extras of the PyPI package besides `postgres` and `redis`, e.g. `oidc`, `url-preview`.
+    pub extras: Vec<Spanned<String>>,
+    /// URL clients use; `https://SERVER_NAME/` by default.
+    pub public_baseurl: Option<Spanned<String>>,
+    /// Base directory; `/opt/matrix` by default.
+    pub root: Option<Spanned<String>>,
+    /// Unprivileged user and group that runs Synapse; `matrix` by default.
+    pub user: Option<Spanned<String>>,
+    /// Prefix of unit, nginx and Redis instance names; `matrix` by default.
+    pub prefix: Option<Spanned<String>>,
+    /// Keys of homeserver.yaml. `{secret: NAME}` may stand for any scalar; see [`ConfigMap`].
+    pub config: ConfigMap,
+    /// Where the values of `{secret: NAME}` come from.
+    pub secrets: IndexMap<String, Spanned<SecretSource>>,
+    /// Application services by name.
+    pub appservices: IndexMap<String, Spanned<Appservice>>,
+}
+
+/// Free YAML meant for Synapse, with the place of every key (dotted path from its root) for diagnostics.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigMap {
+    /// The keys. A secret is `{"secret": NAME}` as a one-key mapping, just as written.
+    pub values: serde_json::Map<String, Value>,
+    /// Place of each key by dotted path: `email`, `email.smtp_pass`.
+    pub spans: IndexMap<String, Span>,
+    /// Names used in `{secret: NAME}` with the place.
+    pub secrets: Vec<Spanned<String>>,
+}
+
+/// `install:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Install {
+    /// synprov builds an immutable venv.
+    Managed,
+    /// An existing venv at this path, adopted and never changed.
+    Venv(Spanned<String>),
+    /// Debian's package `matrix-synapse-py3` (`/opt/venvs/matrix-synapse`), adopted and never changed.
+    Debian,
+}
+
+/// Where a secret's value originates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Made once, at random, on the main process' host, and kept there.
+    Generate,
+    /// An environment variable of the controller.
+    Env(String),
+    /// A file on the controller, relative to the inventory.
+    File(String),
+    /// Standard output of a command on the controller, without its last newline.
+    Command(Vec<String>),
+}
+
+/// One entry of `appservices:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appservice {
+    /// Registration file on the controller, relative to the inventory.
+    pub file: String,
+}
+
+/// PostgreSQL or Redis: ours on a host, or somebody else's.
+#[derive(Debug, Clone)]
+pub enum Datastore {
+    /// Installed and configured by synprov on this host.
+    Host(Spanned<String>),
+    /// Exists already; synprov only checks it.
+    External(External),
+}
+
+/// `external:` of `postgresql:` or `redis:`.
+#[derive(Debug, Clone)]
+pub struct External {
+    /// Name or address.
+    pub host: Spanned<String>,
+    /// TCP port; the product's default when absent.
+    pub port: Option<u16>,
+    /// PostgreSQL: database name.
+    pub database: Option<String>,
+    /// PostgreSQL: role name.
+    pub user: Option<String>,
+    /// Name of the secret with the password.
+    pub password: Option<Spanned<String>>,
+    /// PostgreSQL: libpq sslmode.
+    pub sslmode: Option<String>,
+    /// PostgreSQL: further psycopg2 arguments. Redis: further keys of `redis:`.
+    pub args: serde_json::Map<String, Value>,
+}
+
+/// `main:`.
+#[derive(Debug, Clone)]
+pub struct Main {
+    /// Host name in `hosts`.
+    pub host: Spanned<String>,
+}
+
+/// `proxy:`.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Where the section stands.
+    pub span: Span,
+    /// Host names in `hosts`, at least one.
+    pub hosts: Vec<Spanned<String>>,
+    /// Which proxy, and how much of it is ours.
+    pub kind: Spanned<ProxyKind>,
+    /// TLS at the proxy.
+    pub tls: Tls,
+    /// Networks (CIDR) whose `X-Forwarded-For` is believed, for a proxy behind a proxy.
+    pub trusted_proxies: Vec<Spanned<String>>,
+}
+
+/// `proxy.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// A complete nginx site.
+    Nginx,
+    /// Only snippets, for a vhost of the admin's own.
+    Includes,
+}
+
+/// `proxy.tls`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain HTTP on port 80 behind another proxy.
+    None,
+    /// Files on the proxy's host, never written by synprov.
+    Files {
+        /// Certificate chain, PEM.
+        certificate: Spanned<String>,
+        /// Private key, PEM.
+        key: Spanned<String>,
+    },
+}
+
+/// `defaults:`; every field is also a key of a pool, where it wins.
+#[derive(Debug, Clone, Default)]
+pub struct Defaults {
+    /// `SYNAPSE_CACHE_FACTOR` of each worker, > 0.
+    pub cache_factor: Option<Spanned<f64>>,
+    /// Connections of each process to PostgreSQL.
+    pub db_pool: Option<Spanned<DbPool>>,
+}
+
+/// `db_pool:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DbPool {
+    /// `cp_min`, at least 1.
+    pub min: u32,
+    /// `cp_max`, at least `min`.
+    pub max: u32,
+}
+
+/// One entry of `workers:`: a pool of equal processes.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Where the name stands.
+    pub span: Span,
+    /// How many instances on which host, in the order written. `host:` + `count:` is one entry.
+    pub hosts: Vec<(Spanned<String>, u32)>,
+    /// Classes of endpoints.
+    pub handles: Vec<Spanned<String>>,
+    /// Streams written.
+    pub writes: Vec<Spanned<String>>,
+    /// Jobs run.
+    pub runs: Vec<Spanned<String>>,
+    /// Former name of this pool: rename on purpose.
+    pub was: Option<Spanned<String>>,
+    /// Wins over `defaults`.
+    pub overrides: Defaults,
+    /// Keys for the worker's own YAML, deep-merged over the shared configuration by synprov.
+    pub config: ConfigMap,
+}

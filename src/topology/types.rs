@@ -1,0 +1,249 @@
+//! The nouns of a topology.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::inventory::{Install, ProxyKind, SecretSource, Tls};
+use crate::resource::{Ready, Stage};
+
+/// The meaning of an inventory with its lock. Everything decided, nothing looked up on a host.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    /// Name after the colon in Matrix ids.
+    pub server_name: String,
+    /// PyPI version.
+    pub version: crate::version::Version,
+    /// `/opt/matrix`.
+    pub root: String,
+    /// Unprivileged user and group.
+    pub user: String,
+    /// Prefix of units, nginx files, the Redis instance: `matrix`.
+    pub prefix: String,
+    /// How Synapse gets onto hosts.
+    pub install: Install,
+    /// Absolute path of the venv that units start from.
+    pub venv: Venv,
+    /// Hosts in inventory order (without lost ones).
+    pub hosts: IndexMap<String, HostNode>,
+    /// Main first, then workers in inventory order.
+    pub instances: Vec<Instance>,
+    /// PostgreSQL as seen from Synapse.
+    pub postgresql: Endpoint,
+    /// Redis as seen from Synapse.
+    pub redis: Option<Endpoint>,
+    /// The proxy.
+    pub proxy: Option<ProxyNode>,
+    /// Routes in matching order: first match wins; what matches none goes to main.
+    pub routes: Vec<Route>,
+    /// Upstreams by name: what routes point to.
+    pub upstreams: IndexMap<String, Upstream>,
+    /// Every secret of the topology: where it comes from and which hosts need it.
+    pub secrets: IndexMap<String, SecretNode>,
+    /// conf/config.yaml, the same bytes on every host. Secrets as `{"secret": NAME}`.
+    pub shared_config: serde_json::Map<String, Value>,
+    /// Hosts marked `retired: true`.
+    pub retired: Vec<String>,
+    /// Hosts marked `lost: true`.
+    pub lost: Vec<String>,
+}
+
+/// The Python environment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Venv {
+    /// Absolute path.
+    pub path: String,
+    /// What pip is asked for.
+    pub requirements: Vec<String>,
+    /// pip constraints for this version (data of the venv module).
+    pub constraints: Vec<String>,
+    /// Resolved sets by Python tag, from the lock.
+    pub locked: Option<IndexMap<String, Vec<String>>>,
+    /// Built by synprov.
+    pub managed: bool,
+}
+
+/// A host with what runs on it.
+#[derive(Debug, Clone)]
+pub struct HostNode {
+    /// Name.
+    pub name: String,
+    /// Literal address under which other hosts reach it; `127.0.0.1` when everything is on one host.
+    pub internal_address: String,
+    /// Runs PostgreSQL of ours.
+    pub postgresql: bool,
+    /// Runs Redis of ours.
+    pub redis: bool,
+    /// Runs any Synapse process.
+    pub synapse: bool,
+    /// Runs the proxy.
+    pub proxy: bool,
+    /// Marked `retired: true`: owns nothing any more.
+    pub retired: bool,
+}
+
+/// One Synapse process.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Its Synapse name: `main`, `sync`, `sync2`.
+    pub name: String,
+    /// Pool of the inventory; `main` for main.
+    pub pool: String,
+    /// Host name.
+    pub host: String,
+    /// `generic_worker`, `media_repository`, `homeserver`.
+    pub app: App,
+    /// Full systemd unit name.
+    pub unit: String,
+    /// Port of the client/federation/media listener, if it has one.
+    pub client_port: Option<u16>,
+    /// Port of the replication listener, if it has one.
+    pub replication_port: Option<u16>,
+    /// Address its client listener is reached at from the proxy (and bound to).
+    pub address: String,
+    /// Streams written.
+    pub writes: Vec<String>,
+    /// Jobs run.
+    pub runs: Vec<String>,
+    /// Place in the global order.
+    pub stage: Stage,
+    /// When it counts as ready.
+    pub ready: Ready,
+    /// Its own YAML (`None` for main, whose file is the shared one). Secrets as `{"secret": NAME}`.
+    pub config: Option<serde_json::Map<String, Value>>,
+    /// Digest of what it reads of the shared configuration: label (top-level key) to digest.
+    pub shared_inputs: IndexMap<String, String>,
+    /// Environment of its unit, e.g. `SYNAPSE_CACHE_FACTOR`.
+    pub environment: IndexMap<String, String>,
+    /// Names of secrets it reads at start.
+    pub secrets: Vec<String>,
+}
+
+/// Which Synapse application a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum App {
+    /// `synapse.app.homeserver`
+    Homeserver,
+    /// `synapse.app.generic_worker`
+    GenericWorker,
+    /// `synapse.app.media_repository`
+    MediaRepository,
+}
+
+/// Where a datastore is reached.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Host of the topology it runs on; `None`: external.
+    pub host: Option<String>,
+    /// Address as written into configuration.
+    pub address: String,
+    /// Port.
+    pub port: u16,
+    /// Addresses it listens on (ours only): loopback, and the internal address if peers need it.
+    pub binds: Vec<String>,
+    /// Internal addresses of other hosts that need it.
+    pub peers: Vec<String>,
+    /// PostgreSQL: role, database, `max_connections`.
+    pub database: Option<DatabaseNode>,
+}
+
+/// PostgreSQL specifics.
+#[derive(Debug, Clone)]
+pub struct DatabaseNode {
+    /// Role.
+    pub role: String,
+    /// Database.
+    pub database: String,
+    /// Name of the password secret.
+    pub password: Option<String>,
+    /// libpq sslmode.
+    pub sslmode: Option<String>,
+    /// Connections needed, rounded up in coarse steps with headroom (ours only).
+    pub max_connections: u32,
+}
+
+/// The proxy.
+#[derive(Debug, Clone)]
+pub struct ProxyNode {
+    /// Hosts.
+    pub hosts: Vec<String>,
+    /// Which.
+    pub kind: ProxyKind,
+    /// TLS.
+    pub tls: Tls,
+    /// CIDRs.
+    pub trusted_proxies: Vec<String>,
+    /// Bytes; `client_max_body_size` on client and federation.
+    pub max_body: u64,
+    /// Lowest sufficient `worker_connections`.
+    pub worker_connections: u64,
+}
+
+/// One group of paths that go to one upstream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Route {
+    /// Endpoint class of the catalogue, e.g. `sync`, `stream:typing`.
+    pub class: String,
+    /// Regular expression on the path, as nginx matches it (PCRE on the decoded URI).
+    pub regex: String,
+    /// HTTP methods it is for; empty: all.
+    pub methods: Vec<String>,
+    /// Key in [`Topology::upstreams`].
+    pub upstream: String,
+    /// Pool whose file under `nginx/worker/` holds it; `main` for overrides that go to main.
+    pub pool: String,
+}
+
+/// Processes that share the requests of a class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Upstream {
+    /// Name in nginx: `PREFIX_NAME`.
+    pub name: String,
+    /// Pool it belongs to.
+    pub pool: String,
+    /// How a process is chosen.
+    pub balance: Balance,
+    /// Instance name, `ADDRESS:PORT`, in order.
+    pub servers: Vec<(String, String)>,
+    /// Seconds a proxied request may stay silent.
+    pub read_timeout: u32,
+}
+
+/// How an upstream chooses a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// In turn.
+    RoundRobin,
+    /// Same user, same process.
+    User,
+    /// Same room, same process.
+    Room,
+    /// Same client address, same process.
+    Source,
+    /// Fewest connections.
+    LeastConn,
+}
+
+/// One secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretNode {
+    /// Origin.
+    pub source: SecretSource,
+    /// What `generate` makes.
+    pub shape: SecretShape,
+    /// Hosts that hold it in a file of its own.
+    pub hosts: Vec<String>,
+    /// Absolute path of that file, the same on every host.
+    pub path: String,
+}
+
+/// What a generated secret looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretShape {
+    /// 43 characters of base64url: 256 bits.
+    Token,
+    /// A Synapse signing key line: `ed25519 a_XXXX BASE64`.
+    SigningKey,
+}

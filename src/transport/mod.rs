@@ -1,0 +1,122 @@
+//! Bytes to and from one host: connect once, run a command, speak with it.
+//!
+//! A transport knows nothing of facts, plans or steps, and no inventory: a [`Target`] says all.
+//! Every wait has a deadline. Every failure is an [`Error`] whose text says what to do.
+
+use std::time::Duration;
+
+/// Everything needed to reach one host.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Name for messages.
+    pub name: String,
+    /// Name or IP address, or `local`.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// User to log in as.
+    pub user: String,
+    /// Private key files to try first; `~` is expanded by the caller.
+    pub identity_files: Vec<std::path::PathBuf>,
+    /// Files in OpenSSH's known_hosts format, the first is the one written with `accept_new`.
+    pub known_hosts: Vec<std::path::PathBuf>,
+    /// The only key accepted, `ssh-ed25519 AAAA…`; known_hosts is then not read.
+    pub host_key: Option<String>,
+    /// Record an unknown key on first contact. A changed key is always refused.
+    pub accept_new: bool,
+    /// Deadline for TCP connect, handshake and log-in together.
+    pub connect_timeout: Duration,
+}
+
+/// Why a host could not be spoken with. `Display` is one sentence; [`Error::help`] says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection: refused, unroutable, name unknown, deadline passed, banner stalled.
+    #[error("cannot connect to {address}: {reason}")]
+    Connect {
+        /// `ADDRESS:PORT`.
+        address: String,
+        /// One clause.
+        reason: String,
+        /// What to do.
+        help: String,
+    },
+    /// The host's key is unknown, changed, revoked, or not the pinned one.
+    #[error("{summary}")]
+    HostKey {
+        /// One sentence naming address and fingerprint.
+        summary: String,
+        /// What to do; for an unknown key how to record it.
+        help: String,
+    },
+    /// No offered key was accepted.
+    #[error("{user}@{address} accepted none of the keys offered: {tried}")]
+    Auth {
+        /// Log-in user.
+        user: String,
+        /// `ADDRESS:PORT`.
+        address: String,
+        /// What was tried, e.g. `agent (2 keys), /root/.ssh/id_ed25519`.
+        tried: String,
+        /// What to do.
+        help: String,
+    },
+    /// The connection died or fell silent in the middle.
+    #[error("lost the connection to {address}: {reason}")]
+    Lost {
+        /// `ADDRESS:PORT`.
+        address: String,
+        /// One clause.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What the operator can do about it, if there is more to say than the sentence itself.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            Error::Connect { help, .. } | Error::HostKey { help, .. } | Error::Auth { help, .. } => {
+                Some(help)
+            }
+            Error::Lost { .. } => None,
+        }
+    }
+}
+
+/// Opens sessions. One implementation each for ssh2, the local machine, and tests.
+pub trait Transport: Send + Sync {
+    /// Connects and logs in. Exactly one SSH login.
+    fn connect(&self, target: &Target) -> Result<Box<dyn Session>, Error>;
+}
+
+/// A logged-in connection to one host.
+pub trait Session: Send {
+    /// Starts `command` (one exec). The login shell may be anything; `command` is one line
+    /// without double quotes, `!`, backslash or newline outside its single-quoted argument.
+    fn exec(&mut self, command: &str) -> Result<Box<dyn Exec + '_>, Error>;
+}
+
+/// What came from a running command.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Bytes of standard output.
+    Stdout(Vec<u8>),
+    /// Bytes of standard error.
+    Stderr(Vec<u8>),
+    /// Nothing happened before the deadline given to [`Exec::next`].
+    Idle,
+    /// Both streams are at their end and the command has ended with this status (`None`: by a signal).
+    Exit(Option<i32>),
+}
+
+/// A running command: stdin, stdout and stderr are pumped together, so that nothing deadlocks.
+pub trait Exec {
+    /// Queues bytes for standard input; they are sent while [`Exec::next`] waits, and as far as possible at once.
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Error>;
+    /// Closes standard input once what was queued has been sent.
+    fn close_stdin(&mut self) -> Result<(), Error>;
+    /// The next thing that happens, or [`Event::Idle`] after `wait`. With `wait` zero it only polls.
+    fn next(&mut self, wait: Duration) -> Result<Event, Error>;
+    /// Bytes queued and not yet sent.
+    fn unsent(&self) -> usize;
+}
