@@ -1,1 +1,16 @@
-//! facts
+//! Facts: one script out, the actual state of a host in. One login, one exec a host.
+//!
+//! Never in this room: what is desired beyond what must be asked, decisions, changes to a host.
+
+pub mod conversation;
+pub mod gather;
+pub mod host;
+pub mod loader;
+pub mod record;
+pub mod reply;
+pub mod request;
+
+pub use conversation::{HostError, HostErrorKind};
+pub use gather::{Asked, Connection, gather};
+pub use host::HostFacts;
+pub use record::Record;

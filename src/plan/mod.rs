@@ -1,1 +1,243 @@
-//! plan
+//! The plan: what differs, why, and the ordered steps that make it right, over all hosts at once.
+//!
+//! `plan` is a pure function of [`Input`]: same input, same bytes. Never in this room: files,
+//! network, the clock, processes, terminals.
+
+pub mod change;
+pub mod diff;
+pub mod input;
+mod leave;
+mod order;
+mod refuse;
+pub mod service;
+pub mod step;
+pub mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::facts::record::{Attributes, Entry};
+use crate::resource::{Body, Resource};
+use change::{Cause, Change, Operation};
+pub use input::{Allow, Input};
+use service::{Reads, Writes};
+pub use step::{Action, Step};
+
+/// What an apply would do. Serialises to the same bytes for the same input.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// Version of this layout.
+    pub format_version: u32,
+    /// Hosts that took part, in inventory order.
+    pub hosts: Vec<String>,
+    /// What differs, in module order within each host.
+    pub changes: Vec<Change>,
+    /// What is done, in one order over all hosts.
+    pub steps: Vec<Step>,
+    /// Why this plan may not be applied; empty: it may.
+    pub refusals: Vec<Refusal>,
+    /// Things worth knowing.
+    pub notes: Vec<String>,
+    /// Resources that are as they should be.
+    pub unchanged: usize,
+    /// What the record is to say of each resource once it is as desired.
+    #[serde(skip)]
+    pub entries: BTreeMap<String, Entry>,
+    /// Addresses the records forget.
+    #[serde(skip)]
+    pub forgotten: Vec<(String, String)>,
+}
+
+/// Why a plan may not be applied.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Refusal {
+    /// Host, if it is about one.
+    pub host: Option<String>,
+    /// One sentence.
+    pub summary: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// Version of the JSON layout of [`Plan`].
+pub const FORMAT_VERSION: u32 = 1;
+
+impl Plan {
+    /// Nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.steps.is_empty()
+    }
+
+    /// How many resources are created, changed, deleted.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count =
+            |wanted: Operation| self.changes.iter().filter(|change| change.operation == wanted).count();
+        (count(Operation::Create), count(Operation::Update), count(Operation::Delete))
+    }
+}
+
+/// A resource with everything the plan found out about it.
+struct Considered<'a> {
+    resource: &'a Resource,
+    change: Option<Change>,
+    reads: Reads,
+}
+
+/// Compares desired and actual state and orders what has to be done.
+pub fn plan(input: &Input<'_>) -> Plan {
+    let mut considered: Vec<Considered<'_>> = Vec::new();
+    let mut entries = BTreeMap::new();
+    for host in input.facts.keys() {
+        let resources: Vec<&Resource> =
+            input.resources.iter().filter(|resource| &resource.address.host == host).collect();
+        consider_host(host, &resources, input, &mut considered, &mut entries);
+    }
+    let left = leave::left(input);
+    let unchanged = considered.iter().filter(|one| one.change.is_none()).count();
+    let steps = order::steps(input, &considered, &left);
+    let refusals = refuse::refusals(input, &considered, &steps);
+    let mut changes: Vec<Change> = considered.into_iter().filter_map(|one| one.change).collect();
+    changes.extend(left.changes);
+    let position = |host: &str| input.facts.get_index_of(host);
+    changes.sort_by_key(|change| position(&change.host));
+    Plan {
+        format_version: FORMAT_VERSION,
+        hosts: input.facts.keys().cloned().collect(),
+        changes,
+        steps,
+        refusals,
+        notes: left.notes,
+        unchanged,
+        entries,
+        forgotten: left.forgotten,
+    }
+}
+
+fn consider_host<'a>(
+    host: &str,
+    resources: &[&'a Resource],
+    input: &Input<'_>,
+    considered: &mut Vec<Considered<'a>>,
+    entries: &mut BTreeMap<String, Entry>,
+) {
+    let facts = &input.facts[host];
+    let mut writes = Writes::default();
+    // Everything but services first: what a service has to do depends on the files.
+    let (services, others): (Vec<&&Resource>, Vec<&&Resource>) =
+        resources.iter().partition(|resource| matches!(resource.body, Body::Service { .. }));
+    let mut found: BTreeMap<String, Considered<'a>> = BTreeMap::new();
+    for resource in others {
+        let entry = input.entry(&resource.address);
+        let values = values::values(resource, facts, entry, input);
+        let change = compare(resource, &values, entry);
+        if let Some(change) = &change
+            && change
+                .attributes
+                .iter()
+                .any(|(name, ..)| matches!(name.as_str(), "content" | "type" | "secrets" | "value"))
+            && let Body::File { path, .. } | Body::Secret { path, .. } = &resource.body
+        {
+            writes.changing.insert(path.clone());
+            if matches!(change.cause, Cause::Drift | Cause::DriftAndChange) {
+                writes.edited.insert(path.clone());
+            }
+        }
+        entries.insert(resource.address.to_string(), entry_for(resource, values.desired, None));
+        let diff_change = change.map(|change| with_diff(change, resource, facts));
+        let one = Considered { resource, change: diff_change, reads: Reads::default() };
+        found.insert(resource.address.to_string(), one);
+    }
+    for resource in services {
+        let entry = input.entry(&resource.address);
+        let reads = service::reads(resource, resources, input);
+        let values = service::values(resource, facts, entry, &reads, &writes);
+        let mut change = compare(resource, &values, entry);
+        if let Some(change) = &mut change {
+            explain_service(change, &values);
+        }
+        entries.insert(resource.address.to_string(), entry_for(resource, values.desired, Some(&reads)));
+        found.insert(resource.address.to_string(), Considered { resource, change, reads });
+    }
+    // Back into module order.
+    considered.extend(resources.iter().filter_map(|resource| found.remove(&resource.address.to_string())));
+}
+
+fn compare(resource: &Resource, values: &values::Values, entry: Option<&Entry>) -> Option<Change> {
+    let (operation, cause) = change::compare(&values.desired, values.actual.as_ref(), entry)?;
+    Some(Change {
+        address: resource.address.to_string(),
+        host: resource.address.host.clone(),
+        module: resource.address.module.clone(),
+        kind: resource.address.kind.to_owned(),
+        name: resource.address.name.clone(),
+        operation,
+        cause: tolerated(resource, cause),
+        reason: change::reason(operation, cause).to_owned(),
+        attributes: change::differences(values.actual.as_ref(), Some(&values.desired)),
+        diff: None,
+    })
+}
+
+/// Only what holds somebody's content needs `--adopt`; an idle unit or a missing package does not.
+fn tolerated(resource: &Resource, cause: Cause) -> Cause {
+    let content = matches!(resource.body, Body::File { .. } | Body::Secret { .. } | Body::Postgresql { .. });
+    if cause == Cause::Unmanaged && !content { Cause::Intended } else { cause }
+}
+
+/// A service's configuration attribute carries its own reason; the files say whose doing it was.
+fn explain_service(change: &mut Change, values: &values::Values) {
+    let Some(actual) = &values.actual else { return };
+    let outdated = actual.get("configuration").and_then(|text| text.strip_prefix("outdated: "));
+    if let Some(reason) = outdated {
+        change.reason = reason.to_owned();
+        let only = change.attributes.iter().all(|(name, ..)| name == "configuration");
+        if only && change.cause != Cause::Unmanaged {
+            let drift = reason.contains("was edited") || reason.contains("was started before");
+            change.cause = if drift { Cause::Drift } else { Cause::Intended };
+        }
+    } else if change.operation == Operation::Update {
+        let state = actual.get("active").map_or("unknown", String::as_str);
+        change.reason = if state == "active" {
+            format!("it is {}", actual.get("enabled").map_or("not enabled", String::as_str))
+        } else {
+            format!("it is {state}")
+        };
+    }
+}
+
+fn with_diff(mut change: Change, resource: &Resource, facts: &crate::facts::HostFacts) -> Change {
+    if let Body::File { path, content, .. } = &resource.body
+        && change.attributes.iter().any(|(name, ..)| name == "content")
+    {
+        let before = facts.paths.get(path).and_then(|fact| fact.content.as_deref());
+        change.diff = diff::unified(path, before, Some(&content.redacted()));
+    }
+    change
+}
+
+fn entry_for(resource: &Resource, desired: Attributes, reads: Option<&Reads>) -> Entry {
+    let mut entry = Entry { applied: Some(desired), ..Entry::default() };
+    match &resource.body {
+        Body::Service { owned, .. } => {
+            entry.meta.insert("owned".to_owned(), owned.to_string());
+        }
+        Body::Directory { keep, .. } => {
+            entry.meta.insert("keep".to_owned(), keep.to_string());
+        }
+        Body::File { set, .. } => {
+            entry.meta.insert("set".to_owned(), set.name().to_owned());
+        }
+        _ => {}
+    }
+    if let Some(reads) = reads {
+        let inputs = reads.inputs.clone();
+        entry.started = Some(crate::facts::record::Started { inputs, ..Default::default() });
+    }
+    entry
+}
+
+/// Addresses of everything desired, as the record writes them.
+fn desired_addresses(input: &Input<'_>) -> BTreeSet<String> {
+    input.resources.iter().map(|resource| resource.address.to_string()).collect()
+}

@@ -342,3 +342,16 @@ impl Content {
         crate::secret::sha256_hex(self.redacted().as_bytes())
     }
 }
+
+impl FileSet {
+    /// Its name in `module.yaml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            FileSet::Redis => "redis",
+            FileSet::Synapse => "synapse",
+            FileSet::Systemd => "systemd",
+            FileSet::Nginx => "nginx",
+            FileSet::Plain => "plain",
+        }
+    }
+}

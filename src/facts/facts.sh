@@ -1,0 +1,276 @@
+# Sent to a host on standard input and run by the loader (loader.rs) after its digest was checked.
+# Functions only; the loader calls synprov_main. Needs bash, coreutils, util-linux, findutils, grep, sed.
+# Answers go to standard output as lines of tab-separated fields. Nothing is written to the host here.
+
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umask 077
+shopt -s nullglob
+
+say() { # FIELD...: one line of the answer
+    local IFS=$'\t'
+    printf '%s\n' "$*"
+}
+
+declare -A want=() secretful=() known_unit=() reloads=()
+declare -a paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=()
+mode='' state='' nonce='' who='' pg_role='' pg_database=''
+
+read_request() {
+    local kind a b c
+    while IFS=$'\t' read -r kind a b c; do
+        case $kind in
+            mode) mode=$a ;;
+            state) state=$a ;;
+            nonce) nonce=$a ;;
+            who) who=$a ;;
+            path) add_path "$b" "$a" ;;
+            secretful) add_path "$b" "$a"; secretful[$b]=1 ;;
+            unit) add_unit "$a" ;;
+            reloads) add_unit "$a"; reloads[$a]=1 ;;
+            package) packages+=("$a") ;;
+            user) users+=("$a") ;;
+            venv) venvs+=("$a") ;;
+            secret) secrets+=("$a"$'\t'"$b"); add_path "$b" -; secretful[$b]=1 ;;
+            directive) directives+=("$a"$'\t'"$b") ;;
+            postgresql) pg_role=$a pg_database=$b ;;
+            setting) settings+=("$a") ;;
+            end) return 0 ;;
+            *) say error "request: unknown line $kind"; return 1 ;;
+        esac
+    done
+    say error 'request: cut short'
+    return 1
+}
+
+add_path() { # PATH WANTED-DIGEST
+    [[ -n ${want[$1]-} ]] && return
+    want[$1]=$2
+    paths+=("$1")
+}
+
+add_unit() {
+    [[ -n ${known_unit[$1]-} ]] && return
+    known_unit[$1]=1
+    units+=("$1")
+}
+
+# What the record lists is probed too, so that things that left the inventory are seen.
+read_record() {
+    local -a lines=()
+    local line address
+    [[ -r $state/record ]] || return 0
+    mapfile -t lines < "$state/record"
+    for line in "${lines[@]}"; do
+        say record "$line"
+        address=${line%%$'\t'*}
+        [[ $address =~ ^[^/]+/[^/]+/([a-z_]+):(.+)$ ]] || continue
+        case ${BASH_REMATCH[1]} in
+            file | directory) add_path "${BASH_REMATCH[2]}" - ;;
+            service) add_unit "${BASH_REMATCH[2]}" ;;
+        esac
+    done
+}
+
+probe_system() {
+    local key value link up rest
+    say now "$EPOCHREALTIME"
+    read -r up rest < /proc/uptime && say uptime "$up"
+    say euid "$EUID"
+    say machine "$HOSTTYPE"
+    say bash "$BASH_VERSION"
+    if [[ -r /etc/os-release ]]; then
+        while IFS='=' read -r key value; do
+            value=${value#[\"\']}
+            case $key in ID | VERSION_ID | PRETTY_NAME) say os "$key" "${value%[\"\']}" ;; esac
+        done < /etc/os-release
+    fi
+    [[ -d /run/systemd/system ]] && say systemd running
+    link=$(readlink /usr/bin/python3 2> /dev/null) && say python "${link##*/}"
+    return 0
+}
+
+probe_units() {
+    ((${#units[@]})) || return 0
+    local -a lines=()
+    local line unit='' pid='' child stat n=0
+    mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts -- "${units[@]}" 2> /dev/null)
+    say unit "${units[0]}"
+    for line in "${lines[@]}" ''; do
+        if [[ -z $line ]]; then
+            unit=${units[n]-}
+            [[ -n ${reloads[$unit]-} && ${pid:-0} != 0 ]] && probe_children "$pid"
+            n=$((n + 1)) pid=''
+            [[ -n ${units[n]-} ]] && say unit "${units[n]}"
+            continue
+        fi
+        [[ $line == MainPID=* ]] && pid=${line#*=}
+        say property "$line"
+    done
+}
+
+# Start times (clock ticks since boot) of the processes of a service that reloads by replacing them.
+probe_children() { # PID
+    local child stat
+    local -a children=() fields=()
+    read -r -a children < "/proc/$1/task/$1/children" 2> /dev/null
+    for child in "${children[@]}"; do
+        read -r stat < "/proc/$child/stat" 2> /dev/null || continue
+        read -r -a fields <<< "${stat##*) }"
+        say child "$child" "${fields[19]}"
+    done
+}
+
+probe_packages() {
+    ((${#packages[@]})) || return 0
+    dpkg-query --show --showformat='package\t${binary:Package}\t${Version}\t${db:Status-Status}\n' -- "${packages[@]}" 2> /dev/null
+    return 0
+}
+
+probe_users() {
+    local user line
+    for user in "${users[@]}"; do
+        line=$(getent passwd "$user") && say user "$user" "$line"
+    done
+}
+
+# Each value is hashed together with a nonce of this run (what the controller compares) and with the
+# host's own salt (what the record remembers); the values stay here.
+probe_secrets() {
+    ((${#secrets[@]})) || return 0
+    local salt='' name path sum entry
+    local -a found=() sums=() sources=() digests=()
+    [[ -r $state/salt ]] && salt=$(< "$state/salt")
+    for entry in "${secrets[@]}"; do
+        path=${entry#*$'\t'}
+        [[ -f $path && ! -L $path ]] && found+=("$entry")
+    done
+    ((${#found[@]})) || return 0
+    mapfile -t sums < <(sha256sum -- "${found[@]#*$'\t'}")
+    local script='' i
+    for i in "${!found[@]}"; do
+        sum=${sums[i]%% *}
+        script+=" <(printf %s $nonce$sum) <(printf %s $salt$sum)"
+    done
+    mapfile -t digests < <(eval "sha256sum $script")
+    for i in "${!found[@]}"; do
+        name=${found[i]%%$'\t'*}
+        sum=${digests[2 * i + 1]%% *}
+        [[ -n $salt ]] || sum=-
+        say secret "$name" "${digests[2 * i]%% *}" "${sum:0:16}"
+    done
+}
+
+probe_venvs() {
+    local venv listing
+    local -a dists=()
+    for venv in "${venvs[@]}"; do
+        [[ -d $venv ]] || continue
+        dists=("$venv"/lib/python3*/site-packages/*.dist-info)
+        listing=$(printf '%s\n' "${dists[@]##*/}" | sha256sum)
+        if [[ -x $venv/bin/python ]]; then say venv "$venv" "${listing%% *}" "$([[ -e $venv/.synprov-complete ]] && echo complete || echo partial)"
+        else say venv "$venv" "${listing%% *}" broken; fi
+        local dist
+        for dist in "$venv"/lib/python3*/site-packages/matrix_synapse-*.dist-info; do
+            dist=${dist##*/matrix_synapse-}
+            say synapse "$venv" "${dist%.dist-info}"
+        done
+    done
+}
+
+probe_directives() {
+    local entry path name line
+    for entry in "${directives[@]}"; do
+        path=${entry#*$'\t'} name=${entry%%$'\t'*}
+        [[ -r $path ]] || continue
+        line=$(grep -E "^[[:space:]]*$name[[:space:]]" -- "$path" | tail -n 1)
+        [[ $line =~ $name[[:space:]]+([0-9]+) ]] && say directive "$name" "$path" "${BASH_REMATCH[1]}"
+    done
+}
+
+as_postgres() { # SQL on standard input, tab-separated rows out
+    local psql
+    local -a found=(/usr/lib/postgresql/*/bin/psql)
+    psql=${found[-1]-psql}
+    cd / && setpriv --reuid=postgres --regid=postgres --init-groups -- "$psql" -XAtq -v ON_ERROR_STOP=1 -F $'\t' "$@" postgres
+}
+
+probe_postgresql() {
+    [[ -n $pg_role ]] || return 0
+    [[ -d /usr/lib/postgresql ]] || { say postgresql absent; return 0; }
+    local list='' setting
+    for setting in "${settings[@]}"; do list+="${list:+,}'$setting'"; done
+    as_postgres -v role="$pg_role" -v db="$pg_database" 2> /dev/null << SQL || say postgresql unreachable
+select 'postgresql', 'version', current_setting('server_version_num');
+select 'pg_setting', name, setting, pending_restart from pg_settings where name in (${list:-''});
+select 'pg_role', rolname, rolcanlogin from pg_roles where rolname = :'role';
+select 'pg_database', datname, pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba) from pg_database where datname = :'db';
+select 'pg_peer', address, auth_method from pg_hba_file_rules where type like 'host%' and user_name = array[:'role'] and database = array[:'db'] and error is null;
+SQL
+}
+
+declare -A applied_digest=() applied_redacted=()
+
+read_digests() {
+    local path real redacted
+    [[ -r $state/digests ]] || return 0
+    while IFS=$'\t' read -r path real redacted; do
+        applied_digest[$path]=$real applied_redacted[$path]=$redacted secretful[$path]=1
+    done < "$state/digests"
+}
+
+probe_paths() {
+    ((${#paths[@]})) || return 0
+    local -a rows=() regular=() sums=()
+    local row type permissions owner group size changed path sum budget=4194304
+    local -A bytes=()
+    mapfile -t rows < <(stat --printf '%F\t%a\t%U\t%G\t%s\t%.6Y\t%n\n' -- "${paths[@]}" 2> /dev/null)
+    for row in "${rows[@]}"; do
+        IFS=$'\t' read -r type permissions owner group size changed path <<< "$row"
+        say path "$type" "$permissions" "$owner" "$group" "$size" "$changed" "$path"
+        if [[ $type == regular* ]]; then regular+=("$path"); bytes[$path]=$size; fi
+        [[ $type == 'symbolic link' ]] && say link "$path" "$(readlink -- "$path")"
+    done
+    ((${#regular[@]})) || return 0
+    mapfile -t sums < <(sha256sum -- "${regular[@]}" 2> /dev/null)
+    for row in "${sums[@]}"; do
+        sum=${row%% *} path=${row#*  }
+        if [[ -n ${secretful[$path]-} ]]; then
+            if [[ -z ${applied_digest[$path]-} ]]; then say secretful "$path" unknown
+            elif [[ ${applied_digest[$path]} == "$sum" ]]; then say secretful "$path" same
+            else say secretful "$path" edited; fi
+            if [[ ${want[$path]} != - && ${applied_redacted[$path]-} != "${want[$path]}" && -r $state/redacted/${path//\//%} ]]; then
+                say content "$path" "$(base64 -w0 < "$state/redacted/${path//\//%}")"
+            fi
+            continue
+        fi
+        say digest "$sum" "$path"
+        if [[ ${want[$path]} != - && ${want[$path]} != "$sum" ]]; then
+            if ((bytes[$path] <= 262144 && (budget -= bytes[$path]) >= 0)); then
+                say content "$path" "$(base64 -w0 < "$path")"
+            fi
+        fi
+    done
+}
+
+# Independent probes run side by side; their answers are put out one after the other.
+probe() {
+    local units_out packages_out postgresql_out others_out
+    exec {postgresql_out}< <(probe_postgresql) {units_out}< <(probe_units) \
+        {packages_out}< <(probe_packages) {others_out}< <(probe_secrets; probe_venvs)
+    probe_system
+    probe_paths
+    probe_users
+    probe_directives
+    cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
+    say end facts
+}
+
+synprov_main() {
+    printf '\n%s\n' "$1"
+    read_request || return 1
+    case $mode in
+        facts) read_digests; read_record; probe ;;
+        apply) serve ;;
+        *) say error "request: unknown mode $mode"; return 1 ;;
+    esac
+}

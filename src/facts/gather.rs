@@ -1,0 +1,141 @@
+//! Asks all hosts at once, a thread each, and keeps the connections for an apply.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::conversation::{Conversation, Heard};
+use super::host::HostFacts;
+use super::reply::Reply;
+use super::request::{Mode, request};
+use crate::resource::Resource;
+use crate::transport::{Session, Target, Transport};
+
+pub use super::conversation::{HostError, HostErrorKind};
+
+/// A host that takes longer than this to answer is given up.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The facts script.
+pub const SCRIPT: &str = include_str!("facts.sh");
+
+/// One host to ask.
+pub struct Asked<'a> {
+    /// How to reach it.
+    pub target: Target,
+    /// Run as root through sudo.
+    pub become_root: bool,
+    /// How the bytes travel.
+    pub transport: &'a dyn Transport,
+    /// What is desired there.
+    pub resources: Vec<&'a Resource>,
+}
+
+/// A logged-in host.
+pub struct Connection {
+    /// Host name of the inventory.
+    pub name: String,
+    /// The open session.
+    pub session: Box<dyn Session>,
+    /// Run as root through sudo.
+    pub become_root: bool,
+}
+
+/// One host's outcome.
+pub type Answer = (String, Result<(Connection, HostFacts), HostError>);
+
+/// Asks every host, at most `forks` at a time. The outcomes come in the order of `hosts`.
+pub fn gather(hosts: &[Asked<'_>], server_name: &str, nonce: &str, forks: usize) -> Vec<Answer> {
+    let queue: Mutex<VecDeque<usize>> = Mutex::new((0..hosts.len()).collect());
+    let answers: Mutex<Vec<(usize, Answer)>> = Mutex::new(Vec::new());
+    let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+    std::thread::scope(|scope| {
+        for _ in 0..forks.clamp(1, hosts.len().max(1)) {
+            scope.spawn(|| {
+                while let Some(index) = next() {
+                    let host = &hosts[index];
+                    let answer = (host.target.name.clone(), ask(host, server_name, nonce));
+                    answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, answer));
+                }
+            });
+        }
+    });
+    let mut answers = answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+fn ask(host: &Asked<'_>, server_name: &str, nonce: &str) -> Result<(Connection, HostFacts), HostError> {
+    let mut session = host.transport.connect(&host.target)?;
+    let request = request(Mode::Facts, server_name, nonce, "-", &host.resources);
+    let mut conversation = Conversation::start(session.as_mut(), host.become_root, SCRIPT, &request)?;
+    let facts = hear_facts(&mut conversation)?;
+    drop(conversation);
+    fit(&facts)?;
+    Ok((Connection { name: host.target.name.clone(), session, become_root: host.become_root }, facts))
+}
+
+/// Reads one whole answer of the facts script.
+pub fn hear_facts(conversation: &mut Conversation<'_>) -> Result<HostFacts, HostError> {
+    let until = Instant::now() + DEADLINE;
+    let mut reply = Reply::default();
+    let refused = |error: super::reply::ReplyError| {
+        HostError::unfit(error.to_string(), "report this with the host's versions of bash and coreutils")
+    };
+    loop {
+        match conversation.hear(Duration::from_secs(1))? {
+            Heard::Line(line) if line == "beat" => {}
+            Heard::Line(line) if line.starts_with("locked\t") => {
+                let holder = super::conversation::clean(line.trim_start_matches("locked\t"));
+                return Err(HostError {
+                    summary: format!("another run holds its lock: {holder}"),
+                    help: Some("wait until it has ended; the lock goes with it".to_owned()),
+                    kind: HostErrorKind::Locked,
+                });
+            }
+            Heard::Line(line) => {
+                if reply.take(&line).map_err(refused)? {
+                    return reply.finish().map_err(refused);
+                }
+            }
+            Heard::Nothing if Instant::now() > until => {
+                let summary = format!("its facts did not come within {} seconds", DEADLINE.as_secs());
+                return Err(HostError::unreachable(summary, None));
+            }
+            Heard::Nothing => {}
+            Heard::End(_) => {
+                let said = conversation.complaints();
+                let summary =
+                    format!("its facts script ended early{}{said}", if said.is_empty() { "" } else { ": " });
+                return Err(HostError::unfit(
+                    summary,
+                    "see whether bash, coreutils, util-linux, findutils, grep and sed are whole there",
+                ));
+            }
+        }
+    }
+}
+
+/// Whether synprov can provision this host at all.
+fn fit(facts: &HostFacts) -> Result<(), HostError> {
+    if facts.euid != 0 {
+        return Err(HostError::unfit(
+            "the log-in user is not root",
+            "set `become: true` for this host (sudo without a password), or `user: root`",
+        ));
+    }
+    if facts.os_id != "debian" && facts.os_id != "ubuntu" {
+        let name = super::conversation::clean(&facts.os_name);
+        return Err(HostError::unfit(
+            format!("it runs {}", if name.is_empty() { "an unknown system" } else { &name }),
+            "synprov provisions Debian 12 and 13, Ubuntu 22.04 and 24.04",
+        ));
+    }
+    if !facts.systemd {
+        return Err(HostError::unfit(
+            "systemd is not process 1 there",
+            "boot it with systemd (a plain container has none)",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The actual state of one host, as its facts script answered. Plain data, typed, of bounded size.
+//!
+//! What a host says lands only here: it can never change how the host is reached, what is desired
+//! for it, or a path on the controller (CVE-2020-10684, CVE-2020-1735 in other tools).
+
+use std::collections::BTreeMap;
+
+use super::record::Record;
+
+/// Everything one exec found out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HostFacts {
+    /// `ID` of os-release: `debian`, `ubuntu`.
+    pub os_id: String,
+    /// `VERSION_ID` of os-release: `12`, `24.04`.
+    pub os_version: String,
+    /// `PRETTY_NAME` of os-release.
+    pub os_name: String,
+    /// systemd is process 1.
+    pub systemd: bool,
+    /// Effective user id of the script; anything but 0 is an error.
+    pub euid: u32,
+    /// `x86_64`, `aarch64`.
+    pub machine: String,
+    /// Name behind /usr/bin/python3, `python3.11`; empty if there is none.
+    pub python: String,
+    /// Wall clock, microseconds since the epoch.
+    pub now: i64,
+    /// Microseconds since boot.
+    pub uptime: i64,
+    /// Paths that exist.
+    pub paths: BTreeMap<String, PathFact>,
+    /// Units asked about, also those that do not exist.
+    pub units: BTreeMap<String, UnitFact>,
+    /// Installed packages with their version.
+    pub packages: BTreeMap<String, String>,
+    /// Users that exist, with their passwd line.
+    pub users: BTreeMap<String, String>,
+    /// venvs that exist.
+    pub venvs: BTreeMap<String, VenvFact>,
+    /// Secrets whose file exists.
+    pub secrets: BTreeMap<String, SecretFact>,
+    /// `(directive, path)` to the number found.
+    pub directives: BTreeMap<(String, String), u64>,
+    /// PostgreSQL, where it was asked about and there is one.
+    pub postgresql: Option<PostgresqlFact>,
+    /// The record.
+    pub record: Record,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PathFact {
+    /// `file`, `directory`, `link`, or what stat calls it.
+    pub kind: String,
+    /// Octal with four digits.
+    pub mode: String,
+    /// Owner's name.
+    pub owner: String,
+    /// Group's name.
+    pub group: String,
+    /// Bytes.
+    pub size: u64,
+    /// Last change of the content, microseconds since the epoch.
+    pub changed: i64,
+    /// Target of a link.
+    pub link: Option<String>,
+    /// SHA-256 of a file without secrets.
+    pub digest: Option<String>,
+    /// A file with secrets: compared on the host with what was applied.
+    pub secretful: Option<Secretful>,
+    /// Content of a differing file; for one with secrets the redacted content as last applied.
+    pub content: Option<Vec<u8>>,
+}
+
+/// How a file with secrets compares with the digest the host remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secretful {
+    /// Byte for byte as applied.
+    Same,
+    /// Somebody changed it.
+    Edited,
+    /// synprov never wrote it.
+    Unknown,
+}
+
+/// A systemd unit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UnitFact {
+    /// `loaded`, `not-found`, `masked`, `bad-setting`, …
+    pub load: String,
+    /// `active`, `inactive`, `failed`, `activating`, …
+    pub active: String,
+    /// `running`, `auto-restart`, …
+    pub sub: String,
+    /// `enabled`, `disabled`, `static`, …
+    pub file_state: String,
+    /// Path of the unit file.
+    pub fragment: String,
+    /// Paths of drop-ins.
+    pub drop_ins: Vec<String>,
+    /// The unit file changed since systemd read it.
+    pub needs_reload: bool,
+    /// InvocationID of the current or last start.
+    pub invocation: String,
+    /// Start of the main process, microseconds since the epoch; 0 if it never ran.
+    pub started: i64,
+    /// Result of the last run, `success`, `exit-code`, …
+    pub result: String,
+    /// Restarts by systemd since the last start by somebody.
+    pub restarts: u64,
+    /// Worker processes `PID@TICKS`, for services that reload by replacing them.
+    pub workers: Vec<(u32, u64)>,
+}
+
+/// A Python environment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VenvFact {
+    /// Digest of the names of its `.dist-info` directories.
+    pub packages: String,
+    /// `complete`, `partial` (synprov did not finish it or never made it), `broken` (no interpreter).
+    pub state: String,
+    /// Version of Synapse in it.
+    pub synapse: Option<String>,
+}
+
+/// A secret's own file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SecretFact {
+    /// Hash with the nonce of this run: equal values on two hosts give equal strings.
+    pub nonced: String,
+    /// Hash with the host's own salt: what the record remembers. Empty if the host has no salt yet.
+    pub revision: String,
+}
+
+/// A PostgreSQL cluster.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PostgresqlFact {
+    /// Installed, but it did not answer.
+    pub unreachable: bool,
+    /// `server_version_num`, e.g. 150018.
+    pub version: u32,
+    /// Setting to (value, waits for a restart).
+    pub settings: BTreeMap<String, (String, bool)>,
+    /// The role exists (and may log in).
+    pub role: Option<bool>,
+    /// Encoding, collation, ctype, owner of the database.
+    pub database: Option<(String, String, String, String)>,
+    /// Addresses let in for our role and database.
+    pub peers: Vec<String>,
+}
+
+impl HostFacts {
+    /// When the oldest worker process of a reloading unit started, microseconds since the epoch.
+    ///
+    /// `/proc` counts in ticks of 10 ms (USER_HZ, fixed at 100 on Linux) since boot.
+    pub fn workers_started(&self, unit: &UnitFact) -> Option<i64> {
+        let ticks = unit.workers.iter().map(|(_, ticks)| *ticks).min()?;
+        Some(self.now - self.uptime + i64::try_from(ticks).ok()?.saturating_mul(10_000))
+    }
+
+    /// `cp311-x86_64`: which wheels fit.
+    pub fn python_tag(&self) -> Option<String> {
+        let (major, minor) = self.python.strip_prefix("python")?.split_once('.')?;
+        Some(format!("cp{major}{minor}-{}", self.machine))
+    }
+
+    /// `(3, 11)`.
+    pub fn python_version(&self) -> Option<(u32, u32)> {
+        let (major, minor) = self.python.strip_prefix("python")?.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+impl UnitFact {
+    /// Worker processes in the record's form.
+    pub fn workers_text(&self) -> String {
+        let mut workers: Vec<String> =
+            self.workers.iter().map(|(pid, ticks)| format!("{pid}@{ticks}")).collect();
+        workers.sort();
+        workers.join(" ")
+    }
+}

@@ -1,0 +1,60 @@
+//! What one host is asked: exactly the things that are desired for it.
+
+use std::fmt::Write as _;
+
+use crate::resource::{Body, Resource};
+
+/// What the exec is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Answer and end.
+    Facts,
+    /// Take the lock, answer, then serve steps.
+    Apply,
+}
+
+/// Directory of a deployment's record on every host.
+pub fn state_directory(server_name: &str) -> String {
+    format!("/var/lib/synprov/{server_name}")
+}
+
+/// The request as lines of tab-separated fields, ending with `end`.
+///
+/// `nonce` is this run's, the same for all hosts; `who` names this run to others that find the lock taken.
+pub fn request(mode: Mode, server_name: &str, nonce: &str, who: &str, resources: &[&Resource]) -> String {
+    let mut text = String::new();
+    let mode = match mode {
+        Mode::Facts => "facts",
+        Mode::Apply => "apply",
+    };
+    // Writing to a String cannot fail.
+    let _ =
+        writeln!(text, "mode\t{mode}\nstate\t{}\nnonce\t{nonce}\nwho\t{who}", state_directory(server_name));
+    for resource in resources {
+        let _ = match &resource.body {
+            Body::Packages { packages, .. } => {
+                packages.iter().try_for_each(|package| writeln!(text, "package\t{package}"))
+            }
+            Body::User { name, .. } => writeln!(text, "user\t{name}"),
+            Body::Directory { path, .. } => writeln!(text, "path\t-\t{path}"),
+            Body::File { path, content, .. } => {
+                let word = if content.secrets().is_empty() { "path" } else { "secretful" };
+                writeln!(text, "{word}\t{}\t{path}", content.digest())
+            }
+            Body::Directive { path, directive, .. } => writeln!(text, "directive\t{directive}\t{path}"),
+            Body::Secret { name, path, .. } => writeln!(text, "secret\t{name}\t{path}"),
+            Body::Venv { path, .. } => writeln!(text, "venv\t{path}"),
+            Body::Service { unit, reload, .. } => {
+                writeln!(text, "{}\t{unit}", if *reload { "reloads" } else { "unit" })
+            }
+            Body::Postgresql { role, database, settings, .. } => {
+                writeln!(text, "postgresql\t{role}\t{database}").and_then(|()| {
+                    settings.keys().try_for_each(|setting| writeln!(text, "setting\t{setting}"))
+                })
+            }
+            Body::ExternalPostgresql { .. } => Ok(()),
+        };
+    }
+    text.push_str("end\n");
+    text
+}

@@ -1,0 +1,187 @@
+//! One line of a plan: what happens to one resource, and why. The three-value table lives here.
+
+use serde::Serialize;
+
+use crate::facts::record::{Attributes, Entry};
+
+/// What an apply does to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// It is not there.
+    Create,
+    /// It is there and differs.
+    Update,
+    /// It left the inventory and goes.
+    Delete,
+    /// It left the inventory and stays; only the record forgets it.
+    Forget,
+}
+
+/// Who made the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// actual = applied ≠ desired: the inventory, its lock, a module or synprov itself changed.
+    Intended,
+    /// actual ≠ applied = desired: somebody changed the host.
+    Drift,
+    /// All three differ.
+    DriftAndChange,
+    /// There is no record of it, and it is not as desired.
+    Unmanaged,
+}
+
+/// A resource that an apply would change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// `hs1/worker/file:/opt/matrix/conf/workers/sync.yaml`.
+    pub address: String,
+    /// Host name.
+    pub host: String,
+    /// Module that declares it.
+    pub module: String,
+    /// Its kind.
+    pub kind: String,
+    /// The kind's own key.
+    pub name: String,
+    /// What happens.
+    pub operation: Operation,
+    /// Who made the difference.
+    pub cause: Cause,
+    /// One clause for people.
+    pub reason: String,
+    /// Attributes that differ: name, as found, as it will be.
+    pub attributes: Vec<(String, Option<String>, Option<String>)>,
+    /// Unified diff of a file's content, secrets as `<secret NAME>`.
+    pub diff: Option<String>,
+}
+
+/// Applies the three-value table to a desired resource. `None`: nothing to do.
+pub fn compare(
+    desired: &Attributes,
+    actual: Option<&Attributes>,
+    entry: Option<&Entry>,
+) -> Option<(Operation, Cause)> {
+    let Some(actual) = actual else {
+        let was_there = entry.is_some_and(|entry| entry.applied.is_some());
+        return Some((Operation::Create, if was_there { Cause::Drift } else { Cause::Intended }));
+    };
+    if actual == desired {
+        return None;
+    }
+    let Some(entry) = entry else { return Some((Operation::Update, Cause::Unmanaged)) };
+    // An apply that died may have got as far as its pending values, wholly or, attribute by
+    // attribute, in part: that is our own unfinished work and nobody else's.
+    let ours = |key: &String, value: &String| {
+        [&entry.applied, &entry.pending].into_iter().flatten().any(|known| known.get(key) == Some(value))
+    };
+    let Some(applied) = &entry.applied else {
+        let unfinished = entry.pending.is_some();
+        return Some((Operation::Update, if unfinished { Cause::Intended } else { Cause::Unmanaged }));
+    };
+    let untouched = actual.iter().all(|(key, value)| ours(key, value))
+        && applied.keys().all(|key| actual.contains_key(key) || entry.pending.is_some());
+    let cause = if untouched {
+        Cause::Intended
+    } else if applied == desired {
+        Cause::Drift
+    } else {
+        Cause::DriftAndChange
+    };
+    Some((Operation::Update, cause))
+}
+
+/// What differs, attribute by attribute, in order of name.
+pub fn differences(
+    before: Option<&Attributes>,
+    after: Option<&Attributes>,
+) -> Vec<(String, Option<String>, Option<String>)> {
+    let empty = Attributes::new();
+    let (before, after) = (before.unwrap_or(&empty), after.unwrap_or(&empty));
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .filter(|name| before.get(*name) != after.get(*name))
+        .map(|name| (name.clone(), before.get(name).cloned(), after.get(name).cloned()))
+        .collect()
+}
+
+/// The reason that follows from the cause alone.
+pub fn reason(operation: Operation, cause: Cause) -> &'static str {
+    match (operation, cause) {
+        (Operation::Create, Cause::Drift) => "somebody removed it",
+        (Operation::Create, _) => "it is not there yet",
+        (Operation::Update, Cause::Intended) => "the inventory asks for something else now",
+        (Operation::Update, Cause::Drift) => "somebody changed it on the host",
+        (Operation::Update, Cause::DriftAndChange) => {
+            "somebody changed it on the host, and the inventory changed too"
+        }
+        (Operation::Update, Cause::Unmanaged) => "it exists, differs, and synprov has no record of it",
+        (Operation::Delete, Cause::Drift | Cause::DriftAndChange) => {
+            "it left the inventory; somebody changed it, a copy is kept"
+        }
+        (Operation::Delete, _) => "it left the inventory",
+        (Operation::Forget, _) => "it left the inventory; synprov never deletes this kind",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(content: &str) -> Attributes {
+        Attributes::from([("content".to_owned(), content.to_owned()), ("mode".to_owned(), "0640".to_owned())])
+    }
+
+    /// desired, actual, applied, pending → outcome, each a word for the content; `-` is absent.
+    fn check(
+        desired: &str,
+        actual: &str,
+        applied: &str,
+        pending: &str,
+        expected: Option<(Operation, Cause)>,
+    ) {
+        let some = |word: &str| (word != "-").then(|| values(word));
+        let entry = (applied != "-" || pending != "-").then(|| Entry {
+            applied: some(applied),
+            pending: some(pending),
+            ..Entry::default()
+        });
+        let found = compare(&values(desired), some(actual).as_ref(), entry.as_ref());
+        assert_eq!(
+            found, expected,
+            "desired {desired}, actual {actual}, applied {applied}, pending {pending}"
+        );
+    }
+
+    #[test]
+    fn the_three_value_table() {
+        use Cause::{Drift, DriftAndChange, Intended, Unmanaged};
+        use Operation::{Create, Update};
+        check("a", "a", "a", "-", None);
+        check("a", "a", "b", "-", None);
+        check("a", "a", "-", "-", None);
+        check("b", "a", "a", "-", Some((Update, Intended)));
+        check("a", "b", "a", "-", Some((Update, Drift)));
+        check("c", "b", "a", "-", Some((Update, DriftAndChange)));
+        check("a", "b", "-", "-", Some((Update, Unmanaged)));
+        check("a", "-", "-", "-", Some((Create, Intended)));
+        check("a", "-", "a", "-", Some((Create, Drift)));
+        check("b", "-", "a", "-", Some((Create, Drift)));
+    }
+
+    #[test]
+    fn what_a_killed_apply_left_behind_is_its_own_and_not_drift() {
+        use Cause::{DriftAndChange, Intended};
+        use Operation::{Create, Update};
+        check("b", "b", "a", "b", None);
+        check("c", "b", "a", "b", Some((Update, Intended)));
+        check("b", "a", "a", "b", Some((Update, Intended)));
+        check("b", "x", "a", "b", Some((Update, DriftAndChange)));
+        check("b", "-", "-", "b", Some((Create, Intended)));
+        check("c", "b", "-", "b", Some((Update, Intended)));
+    }
+}

@@ -1,0 +1,93 @@
+//! Everything a plan is a function of. Same input, same bytes.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+use super::values::{KNOWN_AFTER_APPLY, Origin, origins};
+use crate::facts::HostFacts;
+use crate::facts::record::Entry;
+use crate::resource::{Address, Resource};
+use crate::topology::Topology;
+
+/// What the operator allowed beyond the ordinary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// `--adopt`: overwrite things synprov has no record of.
+    pub adopt: bool,
+    /// `--allow-datastore-restart`: PostgreSQL or Redis of a running deployment.
+    pub datastore_restart: bool,
+}
+
+/// The input of [`super::plan`].
+pub struct Input<'a> {
+    /// What the inventory means.
+    pub topology: &'a Topology,
+    /// Desired state of all hosts, in module order.
+    pub resources: &'a [Resource],
+    /// Facts of the hosts that take part, in inventory order.
+    pub facts: &'a IndexMap<String, HostFacts>,
+    /// Secrets whose value is on the controller: name to hash with the nonce of this run.
+    pub controller_secrets: &'a BTreeMap<String, String>,
+    /// Hosts that were left out on purpose (`--limit`).
+    pub excluded: &'a [String],
+    /// Permissions.
+    pub allow: Allow,
+    origins: BTreeMap<String, Option<Origin>>,
+    revisions: BTreeMap<(String, String), String>,
+}
+
+impl<'a> Input<'a> {
+    /// Brings the parts together and finds out where each secret is.
+    pub fn new(
+        topology: &'a Topology,
+        resources: &'a [Resource],
+        facts: &'a IndexMap<String, HostFacts>,
+        controller_secrets: &'a BTreeMap<String, String>,
+        excluded: &'a [String],
+        allow: Allow,
+    ) -> Self {
+        let mut input = Self {
+            topology,
+            resources,
+            facts,
+            controller_secrets,
+            excluded,
+            allow,
+            origins: BTreeMap::new(),
+            revisions: BTreeMap::new(),
+        };
+        input.origins = origins(&input);
+        input.revisions = input.known_revisions();
+        input
+    }
+
+    /// Where the secret's value is, if anywhere yet.
+    pub fn origin(&self, secret: &str) -> Option<&Origin> {
+        self.origins.get(secret)?.as_ref()
+    }
+
+    /// The host's own hash of the secret's value as it will be after the apply, or
+    /// [`KNOWN_AFTER_APPLY`] if the apply changes it there.
+    pub fn revision(&self, host: &str, secret: &str) -> &str {
+        self.revisions.get(&(host.to_owned(), secret.to_owned())).map_or(KNOWN_AFTER_APPLY, String::as_str)
+    }
+
+    /// The record's entry for a resource.
+    pub fn entry(&self, address: &Address) -> Option<&Entry> {
+        self.facts.get(&address.host)?.record.entries.get(&address.to_string())
+    }
+
+    fn known_revisions(&self) -> BTreeMap<(String, String), String> {
+        let mut revisions = BTreeMap::new();
+        for (host, facts) in self.facts {
+            for (name, fact) in &facts.secrets {
+                let current = self.origin(name).is_some_and(|origin| origin.nonced == fact.nonced);
+                if current && !fact.revision.is_empty() {
+                    revisions.insert((host.clone(), name.clone()), fact.revision.clone());
+                }
+            }
+        }
+        revisions
+    }
+}

@@ -1,0 +1,238 @@
+//! Why a plan may not be applied: every reason at once, each with what to do.
+
+use std::collections::BTreeSet;
+
+use super::change::{Cause, Operation};
+use super::service::is_active;
+use super::step::{Action, Step};
+use super::{Considered, Input, Refusal};
+use crate::resource::{Body, Stage};
+
+/// Lowest PostgreSQL that Synapse accepts (synapse/storage/engines/postgres.py).
+const LOWEST_POSTGRESQL: u32 = 140_000;
+
+pub(super) fn refusals(
+    input: &Input<'_>,
+    considered: &[Considered<'_>],
+    steps: &[Step],
+) -> Vec<Refusal> {
+    let mut refusals = missing_hosts(input);
+    refusals.extend(unmanaged(input, considered));
+    refusals.extend(wrong_type(considered));
+    refusals.extend(lost_secrets(input, steps));
+    refusals.extend(adopted_venv(input, considered));
+    refusals.extend(postgresql_too_old(input));
+    refusals.extend(datastore_restart(input, considered, steps));
+    refusals.extend(limited(input, considered, steps));
+    refusals.sort();
+    refusals.dedup();
+    refusals
+}
+
+fn refusal(host: &str, summary: String, help: &str) -> Refusal {
+    Refusal { host: Some(host.to_owned()), summary, help: help.to_owned() }
+}
+
+/// A recorded host that nobody speaks of any more may still run a second holder of something.
+fn missing_hosts(input: &Input<'_>) -> Vec<Refusal> {
+    let topology = input.topology;
+    let known: BTreeSet<&String> =
+        topology.hosts.keys().chain(&topology.retired).chain(&topology.lost).collect();
+    input
+        .facts
+        .values()
+        .filter_map(|facts| facts.record.topology.as_ref())
+        .flat_map(|recorded| recorded.hosts.keys())
+        .filter(|host| !known.contains(host))
+        .map(|host| Refusal {
+            host: None,
+            summary: format!("host {host:?} belongs to this deployment and is missing from the inventory"),
+            help: format!(
+                "keep it under `hosts:` with `retired: true` (synprov stops and cleans it) or `lost: true` (you swear that it is off for good): {host}"
+            ),
+        })
+        .collect()
+}
+
+fn unmanaged(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
+    if input.allow.adopt {
+        return Vec::new();
+    }
+    let changes = considered.iter().filter_map(|one| one.change.as_ref());
+    changes
+        .filter(|change| change.cause == Cause::Unmanaged)
+        .map(|change| {
+            refusal(
+                &change.host,
+                format!("{} {} exists, differs, and synprov has no record of it", change.kind, change.name),
+                "look at the diff; `--adopt` lets synprov overwrite it and own it from then on",
+            )
+        })
+        .collect()
+}
+
+/// A directory where a file should be is somebody's, whatever the record says.
+fn wrong_type(considered: &[Considered<'_>]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for one in considered {
+        let Some(change) = &one.change else { continue };
+        let found = change
+            .attributes
+            .iter()
+            .find(|(name, ..)| name == "type")
+            .and_then(|(_, before, _)| before.as_deref());
+        let wrong = match (&one.resource.body, found) {
+            (Body::File { .. } | Body::Secret { .. }, Some("directory")) => "a directory",
+            (Body::Directory { .. }, Some(found)) => found,
+            _ => continue,
+        };
+        refusals.push(refusal(
+            &change.host,
+            format!(
+                "{} is {wrong}, where a {} should be",
+                change.name,
+                change.kind.replace("secret", "file")
+            ),
+            "move it away; synprov does not delete what it did not make",
+        ));
+    }
+    refusals
+}
+
+fn lost_secrets(input: &Input<'_>, steps: &[Step]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for step in steps {
+        let Action::GenerateSecret { file, .. } = &step.action else { continue };
+        let address = format!("secret:{}", file.name);
+        let recorded = input.facts.iter().find(|(_, facts)| {
+            facts
+                .record
+                .entries
+                .iter()
+                .any(|(known, entry)| known.ends_with(&address) && entry.applied.is_some())
+        });
+        if let Some((host, _)) = recorded {
+            refusals.push(refusal(
+                host,
+                format!("secret {} existed ({}) and is gone from every host", file.name, file.path),
+                "put it back from a backup; a new one would lock out what knows the old one, so synprov never makes one",
+            ));
+        }
+    }
+    refusals
+}
+
+fn adopted_venv(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for one in considered {
+        let Body::Venv { path, managed: false, .. } = &one.resource.body else { continue };
+        let host = &one.resource.address.host;
+        let Some(facts) = input.facts.get(host) else { continue };
+        let wanted = input.topology.version.as_str();
+        let help = "put the version that is there into `synapse.version`, or let synprov build it with `install: managed`";
+        match facts.venvs.get(path).and_then(|venv| venv.synapse.as_deref()) {
+            None => refusals.push(refusal(
+                host,
+                format!("there is no Synapse in {path}, which `install:` names"),
+                "install it there, or use `install: managed`",
+            )),
+            Some(found) if found != wanted => {
+                refusals.push(refusal(
+                    host,
+                    format!("{path} has Synapse {found}, the inventory says {wanted}"),
+                    help,
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    refusals
+}
+
+fn postgresql_too_old(input: &Input<'_>) -> Vec<Refusal> {
+    input
+        .facts
+        .iter()
+        .filter_map(|(host, facts)| Some((host, facts.postgresql.as_ref()?.version)))
+        .filter(|(_, version)| (1..LOWEST_POSTGRESQL).contains(version))
+        .map(|(host, version)| {
+            refusal(
+                host,
+                format!("PostgreSQL {} is too old for Synapse, which needs 14 or later", version / 10_000),
+                "upgrade the cluster (pg_upgradecluster)",
+            )
+        })
+        .collect()
+}
+
+/// The whole homeserver stands still while its datastore restarts: never by surprise.
+fn datastore_restart(input: &Input<'_>, considered: &[Considered<'_>], steps: &[Step]) -> Vec<Refusal> {
+    let running = input.topology.instances.first().is_some_and(|main| {
+        input.facts.get(&main.host).and_then(|facts| facts.units.get(&main.unit)).is_some_and(is_active)
+    });
+    if input.allow.datastore_restart || !running {
+        return Vec::new();
+    }
+    let datastore = |unit: &str| {
+        considered.iter().any(|one| {
+            matches!(&one.resource.body, Body::Service { unit: of, stage: Stage::Datastore, .. } if of == unit)
+        })
+    };
+    steps
+        .iter()
+        .filter(|step| match &step.action {
+            Action::PreparePostgresql { restart, .. } => *restart,
+            Action::Restart { service } => datastore(&service.unit),
+            _ => false,
+        })
+        .map(|step| {
+            refusal(
+                &step.host,
+                format!("a running deployment's datastore would restart: {}", step.action.title()),
+                "every process is without it for seconds; allow it with `--allow-datastore-restart` when that suits",
+            )
+        })
+        .collect()
+}
+
+/// With `--limit`, nothing may be done that is only right when the other hosts follow.
+fn limited(input: &Input<'_>, considered: &[Considered<'_>], steps: &[Step]) -> Vec<Refusal> {
+    if input.excluded.is_empty() {
+        return Vec::new();
+    }
+    let mut refusals = Vec::new();
+    let shared = format!("{}/conf/config.yaml", input.topology.root);
+    let others =
+        input.excluded.iter().find(|host| input.topology.hosts.get(*host).is_some_and(|node| node.synapse));
+    for one in considered {
+        let Some(change) = &one.change else { continue };
+        let intended = matches!(change.cause, Cause::Intended | Cause::DriftAndChange)
+            && change.operation == Operation::Update;
+        if let (true, Some(other)) = (intended && change.name == shared, others) {
+            refusals.push(refusal(
+                &change.host,
+                format!("{shared} must be the same on every host and would change here but not on {other}"),
+                "leave out `--limit`, or name all hosts that run Synapse",
+            ));
+        }
+    }
+    for step in steps {
+        if let Action::PutSecret { origin: Some(origin), file } = &step.action
+            && input.excluded.contains(origin)
+        {
+            refusals.push(refusal(
+                &step.host,
+                format!("secret {} has to come from {origin}, which `--limit` leaves out", file.name),
+                "add that host to `--limit`",
+            ));
+        }
+        if let Action::GenerateSecret { file, .. } = &step.action {
+            refusals.push(refusal(
+                &step.host,
+                format!("secret {} may exist on a host that `--limit` leaves out", file.name),
+                "make the first apply without `--limit`",
+            ));
+        }
+    }
+    refusals
+}

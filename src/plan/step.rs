@@ -1,0 +1,295 @@
+//! What an apply does, as data: never a closure, so that a plan can be shown, compared and saved.
+
+use serde::Serialize;
+
+use crate::resource::{Content, FileSet, Ready};
+
+/// One atomic act on one host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// Position in [`super::Plan::steps`], from 0.
+    pub id: usize,
+    /// Host it happens on.
+    pub host: String,
+    /// What is done.
+    pub action: Action,
+    /// Why, for people.
+    pub why: String,
+    /// Addresses of the resources that are as desired once it is done.
+    pub completes: Vec<String>,
+    /// Steps that must have succeeded before.
+    pub after: Vec<usize>,
+}
+
+/// A file to be put in place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StagedFile {
+    /// Absolute path.
+    pub path: String,
+    /// Owner.
+    pub owner: String,
+    /// Group.
+    pub group: String,
+    /// Octal.
+    pub mode: String,
+    /// Digest of the redacted content.
+    pub digest: String,
+    /// What goes into it; never serialised, the diff of the change shows it.
+    #[serde(skip)]
+    pub content: Content,
+}
+
+/// A directory to be made or put right.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MadeDirectory {
+    /// Absolute path.
+    pub path: String,
+    /// Owner.
+    pub owner: String,
+    /// Group.
+    pub group: String,
+    /// Octal.
+    pub mode: String,
+}
+
+/// A secret's file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SecretFile {
+    /// Name of the secret.
+    pub name: String,
+    /// Absolute path.
+    pub path: String,
+    /// Owner.
+    pub owner: String,
+    /// Group.
+    pub group: String,
+    /// Octal.
+    pub mode: String,
+}
+
+/// A service to be started or restarted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Startable {
+    /// Full unit name.
+    pub unit: String,
+    /// When it counts as ready.
+    pub ready: Ready,
+}
+
+/// The closed set of acts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Action {
+    /// `apt-get install`; the packages' own services are not started by it.
+    InstallPackages {
+        /// Package names.
+        packages: Vec<String>,
+    },
+    /// System user and group.
+    CreateUser {
+        /// Name of both.
+        name: String,
+        /// Home directory, not created.
+        home: String,
+    },
+    /// Directories, parents first.
+    MakeDirectories {
+        /// What they should be.
+        directories: Vec<MadeDirectory>,
+    },
+    /// A new random secret, made on the host; never overwrites one.
+    GenerateSecret {
+        /// Its file.
+        file: SecretFile,
+        /// `token` or `signing_key`.
+        shape: &'static str,
+    },
+    /// A secret brought from its origin through memory.
+    PutSecret {
+        /// Its file.
+        file: SecretFile,
+        /// Host it comes from; `None`: the controller.
+        origin: Option<String>,
+    },
+    /// A Python environment at its final path, imported once as a test.
+    BuildVenv {
+        /// `/opt/matrix/venvs/VERSION-HASH`.
+        path: String,
+        /// What pip is asked for.
+        requirements: Vec<String>,
+        /// pip constraints.
+        constraints: Vec<String>,
+        /// The resolved set for this host's Python, if the lock has it.
+        locked: Option<Vec<String>>,
+        /// Key of the set in the lock when it has none yet: `cp311-x86_64`.
+        resolves: String,
+    },
+    /// Brings the files of a set to the host, not yet in place.
+    Stage {
+        /// The set.
+        set: FileSet,
+        /// The files.
+        files: Vec<StagedFile>,
+    },
+    /// Checks the staged set as if it were in place; stops before anything changed.
+    Validate {
+        /// The set.
+        set: FileSet,
+        /// Directories the staged tree is laid over, in a private mount namespace.
+        over: Vec<String>,
+        /// Synapse: user, interpreter, and the configuration paths of every process on the host.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        synapse: Option<SynapseCheck>,
+        /// systemd: unit files.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        units: Vec<String>,
+    },
+    /// Puts the staged files in place, each atomically.
+    Swap {
+        /// The set.
+        set: FileSet,
+        /// Their paths.
+        files: Vec<StagedFile>,
+        /// Services that have to restart because of it, with the reason: owed from here on.
+        owes: Vec<(String, String)>,
+    },
+    /// Raises a number in a package's own file.
+    RaiseDirective {
+        /// Absolute path.
+        path: String,
+        /// `worker_connections`.
+        directive: String,
+        /// New value.
+        value: u64,
+    },
+    /// `systemctl daemon-reload`.
+    DaemonReload,
+    /// Role, password, database, settings, peers.
+    PreparePostgresql {
+        /// Role.
+        role: String,
+        /// Secret's file on this host.
+        password_file: String,
+        /// Database.
+        database: String,
+        /// Settings to be made.
+        settings: Vec<(String, String)>,
+        /// Peers to be let in; replaces our block.
+        peers: Vec<String>,
+        /// The settings only work after a restart, which this step then does.
+        restart: bool,
+    },
+    /// Asks an external PostgreSQL for version, locale and log-in, with the venv's own driver.
+    CheckPostgresql {
+        /// Interpreter.
+        python: String,
+        /// User to run as.
+        user: String,
+        /// libpq connection string without password.
+        conninfo: String,
+    },
+    /// Starts services and enables them, side by side, and waits until each is ready.
+    Start {
+        /// The services.
+        services: Vec<Startable>,
+    },
+    /// Restarts one service and waits until it is ready.
+    Restart {
+        /// The service.
+        service: Startable,
+    },
+    /// Reloads a service that takes its configuration over by new worker processes, and verifies that it did.
+    Reload {
+        /// The service.
+        service: Startable,
+    },
+    /// Enables services that run already.
+    Enable {
+        /// Units.
+        units: Vec<String>,
+    },
+    /// Waits for requests in flight, stops, disables, verifies that it is gone.
+    Stop {
+        /// Unit.
+        unit: String,
+        /// Listeners whose connections must have ended first, at most for `drain_seconds`.
+        ports: Vec<u16>,
+        /// Deadline for the requests in flight.
+        drain_seconds: u32,
+        /// `false`: it starts again later in this plan.
+        disable: bool,
+    },
+    /// Removes files and empty directories that left the inventory.
+    Remove {
+        /// Files, with whether a copy is kept.
+        files: Vec<(String, bool)>,
+        /// Directories, deepest first.
+        directories: Vec<String>,
+    },
+}
+
+/// What the Synapse set is validated with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SynapseCheck {
+    /// Interpreter of the venv.
+    pub python: String,
+    /// User the check runs as.
+    pub user: String,
+    /// Process name to its configuration paths, in order.
+    pub processes: Vec<(String, Vec<String>)>,
+}
+
+impl Action {
+    /// One line for people: `restart matrix_main.service`.
+    pub fn title(&self) -> String {
+        let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+        match self {
+            Action::InstallPackages { packages } => format!("install packages {}", packages.join(", ")),
+            Action::CreateUser { name, .. } => format!("create user {name}"),
+            Action::MakeDirectories { directories } => {
+                format!("make {}", count(directories.len(), "directory", "directories"))
+            }
+            Action::GenerateSecret { file, .. } => format!("generate secret {}", file.name),
+            Action::PutSecret { file, origin: Some(host) } => {
+                format!("bring secret {} from {host}", file.name)
+            }
+            Action::PutSecret { file, origin: None } => format!("bring secret {} from here", file.name),
+            Action::BuildVenv { path, locked: Some(_), .. } => format!("build {path}"),
+            Action::BuildVenv { path, .. } => {
+                format!("build {path}, resolving its packages {}", super::values::KNOWN_AFTER_APPLY)
+            }
+            Action::Stage { set, files } => {
+                format!("stage {} of set {}", count(files.len(), "file", "files"), set.name())
+            }
+            Action::Validate { set, .. } => format!("validate set {} as if in place", set.name()),
+            Action::Swap { set, files, .. } => {
+                format!("put {} of set {} in place", count(files.len(), "file", "files"), set.name())
+            }
+            Action::RaiseDirective { path, directive, value } => {
+                format!("raise {directive} to {value} in {path}")
+            }
+            Action::DaemonReload => "reload systemd's units".to_owned(),
+            Action::PreparePostgresql { database, restart, .. } => {
+                format!(
+                    "prepare PostgreSQL for database {database}{}",
+                    if *restart { ", RESTARTING PostgreSQL" } else { "" }
+                )
+            }
+            Action::CheckPostgresql { .. } => "check the external PostgreSQL".to_owned(),
+            Action::Start { services } => format!("start {}", units(services)),
+            Action::Restart { service } => format!("restart {}", service.unit),
+            Action::Reload { service } => format!("reload {}", service.unit),
+            Action::Enable { units } => format!("enable {}", units.join(", ")),
+            Action::Stop { unit, disable, .. } => {
+                format!("stop {}{unit}", if *disable { "and disable " } else { "" })
+            }
+            Action::Remove { files, directories } => {
+                format!("remove {}", count(files.len() + directories.len(), "path", "paths"))
+            }
+        }
+    }
+}
+
+fn units(services: &[Startable]) -> String {
+    services.iter().map(|service| service.unit.as_str()).collect::<Vec<_>>().join(", ")
+}
