@@ -208,12 +208,14 @@ select 'pg_peer', address, auth_method from pg_hba_file_rules where type like 'h
 SQL
 }
 
-declare -A applied_digest=() applied_redacted=()
+declare -A applied_digest=() applied_redacted=() previous_digest=()
 
 read_digests() {
     local path real redacted
     [[ -r $state/digests ]] || return 0
     while IFS=$'\t' read -r path real redacted; do
+        # The line before the last counts too: a swap may have died between writing this down and the rename.
+        [[ -n ${applied_digest[$path]-} ]] && previous_digest[$path]=${applied_digest[$path]}
         applied_digest[$path]=$real applied_redacted[$path]=$redacted secretful[$path]=1
     done < "$state/digests"
 }
@@ -236,7 +238,7 @@ probe_paths() {
         sum=${row%% *} path=${row#*  }
         if [[ -n ${secretful[$path]-} ]]; then
             if [[ -z ${applied_digest[$path]-} ]]; then say secretful "$path" unknown
-            elif [[ ${applied_digest[$path]} == "$sum" ]]; then say secretful "$path" same
+            elif [[ ${applied_digest[$path]} == "$sum" || ${previous_digest[$path]-} == "$sum" ]]; then say secretful "$path" same
             else say secretful "$path" edited; fi
             if [[ ${want[$path]} != - && ${applied_redacted[$path]-} != "${want[$path]}" && -r $state/redacted/${path//\//%} ]]; then
                 say content "$path" "$(base64 -w0 < "$state/redacted/${path//\//%}")"

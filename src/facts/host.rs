@@ -151,11 +151,12 @@ pub struct PostgresqlFact {
 }
 
 impl HostFacts {
-    /// When the oldest worker process of a reloading unit started, microseconds since the epoch.
+    /// When the newest worker process of a reloading unit started, microseconds since the epoch.
     ///
+    /// Older ones are still there for a while after a reload: they end their long polls.
     /// `/proc` counts in ticks of 10 ms (USER_HZ, fixed at 100 on Linux) since boot.
     pub fn workers_started(&self, unit: &UnitFact) -> Option<i64> {
-        let ticks = unit.workers.iter().map(|(_, ticks)| *ticks).min()?;
+        let ticks = unit.workers.iter().map(|(_, ticks)| *ticks).max()?;
         Some(self.now - self.uptime + i64::try_from(ticks).ok()?.saturating_mul(10_000))
     }
 
@@ -173,11 +174,8 @@ impl HostFacts {
 }
 
 impl UnitFact {
-    /// Worker processes in the record's form.
-    pub fn workers_text(&self) -> String {
-        let mut workers: Vec<String> =
-            self.workers.iter().map(|(pid, ticks)| format!("{pid}@{ticks}")).collect();
-        workers.sort();
-        workers.join(" ")
+    /// Start of the newest worker process in ticks: what the record keeps of a reload.
+    pub fn newest_worker(&self) -> String {
+        self.workers.iter().map(|(_, ticks)| *ticks).max().map_or_else(String::new, |ticks| ticks.to_string())
     }
 }

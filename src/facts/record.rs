@@ -68,7 +68,7 @@ pub struct Entry {
 pub struct Started {
     /// systemd's InvocationID of that start.
     pub invocation: String,
-    /// For services that reload by new worker processes: which ones (`PID@START` sorted, joined by a space).
+    /// For services that reload by new worker processes: start of the newest one, in ticks since boot.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub workers: String,
     /// What it read: label to digest.

@@ -260,7 +260,7 @@ mod tests {
             package\tnginx:amd64\t1.22\tinstalled\npackage\tredis\t7\tconfig-files\nend\tfacts\n";
         let facts = facts(text).unwrap();
         assert_eq!(facts.units["a.service"].started, 2_000_000);
-        assert_eq!(facts.units["a.service"].workers_text(), "7@100");
+        assert_eq!(facts.units["a.service"].newest_worker(), "100");
         assert_eq!(facts.paths["/etc/a b"].mode, "0640");
         assert_eq!(facts.paths["/etc/a b"].digest.as_deref(), Some("ff"));
         assert_eq!(facts.packages.keys().collect::<Vec<_>>(), ["nginx"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use super::values::{KNOWN_AFTER_APPLY, Origin, origins};
+use super::values::{Origin, origins};
 use crate::facts::HostFacts;
 use crate::facts::record::Entry;
 use crate::resource::{Address, Resource};
@@ -68,9 +68,10 @@ impl<'a> Input<'a> {
     }
 
     /// The host's own hash of the secret's value as it will be after the apply, or
-    /// [`KNOWN_AFTER_APPLY`] if the apply changes it there.
-    pub fn revision(&self, host: &str, secret: &str) -> &str {
-        self.revisions.get(&(host.to_owned(), secret.to_owned())).map_or(KNOWN_AFTER_APPLY, String::as_str)
+    /// [`unknown_revision`] if the apply changes it there.
+    pub fn revision(&self, host: &str, secret: &str) -> String {
+        let known = self.revisions.get(&(host.to_owned(), secret.to_owned()));
+        known.cloned().unwrap_or_else(|| unknown_revision(secret))
     }
 
     /// The record's entry for a resource.
@@ -90,4 +91,9 @@ impl<'a> Input<'a> {
         }
         revisions
     }
+}
+
+/// Stands for a revision only the apply can tell; the executor replaces it by what the host answers.
+pub fn unknown_revision(secret: &str) -> String {
+    format!("(known after apply: {secret})")
 }

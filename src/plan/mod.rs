@@ -7,7 +7,7 @@ pub mod change;
 pub mod diff;
 pub mod input;
 mod leave;
-mod order;
+pub(crate) mod order;
 mod refuse;
 pub mod service;
 pub mod step;
@@ -219,8 +219,9 @@ fn with_diff(mut change: Change, resource: &Resource, facts: &crate::facts::Host
 fn entry_for(resource: &Resource, desired: Attributes, reads: Option<&Reads>) -> Entry {
     let mut entry = Entry { applied: Some(desired), ..Entry::default() };
     match &resource.body {
-        Body::Service { owned, .. } => {
+        Body::Service { owned, reload, .. } => {
             entry.meta.insert("owned".to_owned(), owned.to_string());
+            entry.meta.insert("reload".to_owned(), reload.to_string());
         }
         Body::Directory { keep, .. } => {
             entry.meta.insert("keep".to_owned(), keep.to_string());

@@ -11,11 +11,7 @@ use crate::resource::{Body, Stage};
 /// Lowest PostgreSQL that Synapse accepts (synapse/storage/engines/postgres.py).
 const LOWEST_POSTGRESQL: u32 = 140_000;
 
-pub(super) fn refusals(
-    input: &Input<'_>,
-    considered: &[Considered<'_>],
-    steps: &[Step],
-) -> Vec<Refusal> {
+pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: &[Step]) -> Vec<Refusal> {
     let mut refusals = missing_hosts(input);
     refusals.extend(unmanaged(input, considered));
     refusals.extend(wrong_type(considered));

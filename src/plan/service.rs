@@ -46,7 +46,7 @@ pub fn reads(resource: &Resource, host: &[&Resource], input: &Input<'_>) -> Read
                 }
             }
             Body::Secret { name, path, .. } if secrets.contains(name) => {
-                let revision = input.revision(&resource.address.host, name).to_owned();
+                let revision = input.revision(&resource.address.host, name);
                 reads.inputs.insert(format!("secret {name}"), revision);
                 reads.paths.insert(path.clone());
             }
@@ -139,7 +139,7 @@ fn outdated(
     let started = entry.and_then(|entry| entry.started.as_ref());
     if let Some(owed) = started.and_then(|started| started.owed.as_ref())
         && started.is_some_and(|started| started.invocation == fact.invocation)
-        && (!reload || started.is_some_and(|started| started.workers == fact.workers_text()))
+        && (!reload || started.is_some_and(|started| started.workers == fact.newest_worker()))
     {
         return Some(owed.clone());
     }
@@ -151,7 +151,7 @@ fn outdated(
         .filter(|label| known.is_none_or(|known| reads.inputs.get(*label) != known.get(*label)))
         .map(String::as_str);
     let trusted = started.is_some_and(|started| {
-        started.invocation == fact.invocation && (!reload || started.workers == fact.workers_text())
+        started.invocation == fact.invocation && (!reload || started.workers == fact.newest_worker())
     });
     if trusted {
         let differing: Vec<&str> = differing.collect();

@@ -1,0 +1,235 @@
+//! A step as the bash code and the bytes that its host does it with (`apply.sh` has the functions).
+
+use super::quote::{QuoteError, render, shell};
+use crate::plan::step::{Action, SecretFile, StagedFile, Startable};
+use crate::resource::FileSet;
+use crate::secret::Secret;
+
+/// Seconds a service other than main may take to be ready.
+const READY_SECONDS: u32 = 120;
+
+/// Code and payload of one frame.
+#[derive(Debug, Default)]
+pub struct Frame {
+    code: String,
+    payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Appends a call; a failing call ends the step.
+    fn call<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
+        let words: Vec<String> = words.into_iter().map(shell).collect();
+        self.code.push_str(&words.join(" "));
+        self.code.push_str(" || exit 1\n");
+    }
+
+    /// Appends bytes to the payload and returns `OFFSET`, `LENGTH` as words.
+    fn attach(&mut self, bytes: &[u8]) -> [String; 2] {
+        let offset = self.payload.len();
+        self.payload.extend_from_slice(bytes);
+        [offset.to_string(), bytes.len().to_string()]
+    }
+
+    /// Lines for the record, on disk before whatever comes after them in this frame.
+    pub fn record(&mut self, lines: &str) {
+        if !lines.is_empty() {
+            let [offset, length] = self.attach(lines.as_bytes());
+            self.call(["record_append", &offset, &length]);
+        }
+    }
+
+    /// Replaces the whole record.
+    pub fn finish(&mut self, record: &str) {
+        let [offset, length] = self.attach(record.as_bytes());
+        self.call(["finish", &offset, &length]);
+    }
+
+    /// Asks for a secret's value.
+    pub fn fetch(&mut self, name: &str, path: &str) {
+        self.call(["fetch_secret", name, path]);
+    }
+
+    /// The bytes that go to the host: header line, code, payload.
+    pub fn bytes(&self, id: &str) -> Secret {
+        let mut bytes = format!("step {id} {} {}\n", self.code.len(), self.payload.len()).into_bytes();
+        bytes.extend_from_slice(self.code.as_bytes());
+        bytes.extend_from_slice(&self.payload);
+        Secret::new(bytes)
+    }
+
+    /// Appends what `action` does. `secret` gives values; only staging and secrets ask for them.
+    pub fn act(
+        &mut self,
+        action: &Action,
+        secret: impl Fn(&str) -> Option<Secret>,
+    ) -> Result<(), QuoteError> {
+        match action {
+            Action::InstallPackages { packages } => {
+                self.call(["install_packages"].into_iter().chain(packages.iter().map(String::as_str)));
+            }
+            Action::CreateUser { name, home } => self.call(["create_user", name, home]),
+            Action::MakeDirectories { directories } => {
+                for made in directories {
+                    self.call(["make_directory", &made.path, &made.owner, &made.group, &made.mode]);
+                }
+            }
+            Action::GenerateSecret { file, shape } => {
+                let SecretFile { name, path, owner, group, mode } = file;
+                self.call(["generate_secret", name, path, owner, group, mode, shape]);
+            }
+            Action::PutSecret { file, .. } => {
+                let value = secret(&file.name).ok_or_else(|| QuoteError::Missing(file.name.clone()))?;
+                let [offset, length] = self.attach(value.expose());
+                let SecretFile { name, path, owner, group, mode } = file;
+                self.call(["put_secret", name, path, owner, group, mode, &offset, &length]);
+            }
+            Action::BuildVenv { path, requirements, constraints, locked, .. } => {
+                self.venv(path, requirements, constraints, locked.as_deref());
+            }
+            Action::Stage { set, files } => self.stage(*set, files, secret)?,
+            Action::Validate { set, over, synapse, units } => {
+                let over = over.iter().map(String::as_str);
+                match (set, synapse) {
+                    (FileSet::Nginx, _) => self.call(["validate_nginx"].into_iter().chain(over)),
+                    (FileSet::Systemd, _) => {
+                        let units = units.iter().map(String::as_str);
+                        self.call(["validate_systemd"].into_iter().chain(over).chain(["--"]).chain(units));
+                    }
+                    (FileSet::Synapse, Some(check)) => {
+                        let processes = serde_json::to_string(&check.processes).unwrap_or_default();
+                        let words = ["validate_synapse", &check.user, &check.python, &processes];
+                        self.call(words.into_iter().chain(over));
+                    }
+                    _ => {}
+                }
+            }
+            Action::Swap { set, files, .. } => {
+                for file in files.iter().filter(|file| !file.content.secrets().is_empty()) {
+                    let [offset, length] = self.attach(file.content.redacted().as_bytes());
+                    self.call(["remember_secretful", set.name(), &file.path, &file.digest, &offset, &length]);
+                }
+                self.call(
+                    ["swap", set.name()].into_iter().chain(files.iter().map(|file| file.path.as_str())),
+                );
+            }
+            Action::RaiseDirective { path, directive, value } => {
+                self.call(["raise_directive", path, directive, &value.to_string()]);
+            }
+            Action::DaemonReload => self.call(["systemctl", "daemon-reload"]),
+            Action::PreparePostgresql { role, password_file, database, settings, peers, restart } => {
+                self.call(["wait_for_postgresql"]);
+                for (name, value) in settings {
+                    self.call(["postgresql_setting", name, value]);
+                }
+                if *restart {
+                    self.call(["systemctl", "restart", "postgresql.service"]);
+                    self.call(["wait_for_postgresql"]);
+                }
+                self.call(["postgresql_role", role, password_file]);
+                self.call(["postgresql_database", database, role]);
+                let peers = peers.iter().map(String::as_str);
+                self.call(["postgresql_peers", role, database].into_iter().chain(peers));
+            }
+            Action::CheckPostgresql { python, user, conninfo } => {
+                self.call(["check_postgresql", user, python, conninfo]);
+            }
+            Action::Start { services } => self.start(services),
+            Action::Restart { service } => self.restart(service),
+            Action::Reload { service } => {
+                self.call(["reload_unit", &service.unit]);
+                self.await_ready(service, "");
+            }
+            Action::Enable { units } => {
+                self.call(
+                    ["systemctl", "enable", "--quiet", "--"]
+                        .into_iter()
+                        .chain(units.iter().map(String::as_str)),
+                );
+            }
+            Action::Stop { unit, ports, drain_seconds, disable } => {
+                for port in ports {
+                    self.call(["drain", &port.to_string(), &drain_seconds.to_string()]);
+                }
+                self.call(["stop_unit", unit, if *disable { "disable" } else { "keep" }]);
+            }
+            Action::Remove { files, directories } => {
+                for (path, copy) in files {
+                    self.call(["remove_file", path, if *copy { "copy" } else { "drop" }]);
+                }
+                for path in directories {
+                    self.call(["remove_directory", path]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn venv(
+        &mut self,
+        path: &str,
+        requirements: &[String],
+        constraints: &[String],
+        locked: Option<&[String]>,
+    ) {
+        self.call(["new_venv", path]);
+        let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        if let Some(locked) = locked {
+            let [offset, length] = self.attach(lines(locked).as_bytes());
+            self.call(["install_locked", path, &offset, &length]);
+        } else {
+            let [offset, length] = self.attach(lines(requirements).as_bytes());
+            let [at, size] = self.attach(lines(constraints).as_bytes());
+            self.call(["install_resolving", path, &offset, &length, &at, &size]);
+        }
+        self.call(["seal_venv", path]);
+    }
+
+    fn stage(
+        &mut self,
+        set: FileSet,
+        files: &[StagedFile],
+        secret: impl Fn(&str) -> Option<Secret>,
+    ) -> Result<(), QuoteError> {
+        for file in files {
+            let content = render(&file.content, &secret)?;
+            let [offset, length] = self.attach(content.expose());
+            let StagedFile { path, owner, group, mode, .. } = file;
+            self.call(["stage_file", set.name(), path, owner, group, mode, &offset, &length]);
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, services: &[Startable]) {
+        // What runs already (a package started it) has no new InvocationID to wait for.
+        for (index, service) in services.iter().enumerate() {
+            self.code
+                .push_str(&format!("old_{index}=$(old_invocation {}) || exit 1\n", shell(&service.unit)));
+        }
+        self.call(["start_units"].into_iter().chain(services.iter().map(|service| service.unit.as_str())));
+        for (index, service) in services.iter().enumerate() {
+            self.await_ready(service, &format!("\"$old_{index}\""));
+        }
+    }
+
+    fn restart(&mut self, service: &Startable) {
+        let unit = shell(&service.unit);
+        self.code.push_str(&format!("old=$(property {unit} InvocationID) || exit 1\n"));
+        self.call(["systemctl", "restart", "--no-block", "--", &service.unit]);
+        self.await_ready(service, "\"$old\"");
+    }
+
+    /// `old`: a shell expression for the InvocationID that is not the new one; empty: any will do.
+    fn await_ready(&mut self, service: &Startable, old: &str) {
+        let ready = &service.ready;
+        let deadline = if ready.unlimited { 0 } else { READY_SECONDS };
+        let old = if old.is_empty() { "''" } else { old };
+        let mut conditions: Vec<String> = Vec::new();
+        conditions.extend(ready.listens.iter().map(|address| format!("listens={address}")));
+        conditions.extend(ready.health.iter().map(|address| format!("health={address}")));
+        conditions.extend(ready.redis.iter().map(|address| format!("redis={address}")));
+        conditions.extend(ready.reaches.iter().map(|address| format!("reaches={address}")));
+        let conditions: Vec<String> = conditions.iter().map(|condition| shell(condition)).collect();
+        let unit = shell(&service.unit);
+        self.code.push_str(&format!("await {unit} {old} {deadline} {} || exit 1\n", conditions.join(" ")));
+    }
+}

@@ -1,0 +1,206 @@
+//! One host's side of an apply: a thread that owns the conversation and turns it into events.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+
+use crate::facts::conversation::{Conversation, Heard, clean};
+use crate::facts::gather::{Connection, HostError, SCRIPT, hear_facts};
+use crate::facts::{HostErrorKind, HostFacts};
+use crate::secret::Secret;
+
+/// The whole script of an apply.
+const APPLY_SCRIPT: &str = include_str!("apply.sh");
+/// How often a quiet controller tells the host that it is still there (the host waits 60 s).
+const BEAT: Duration = Duration::from_secs(10);
+/// Log lines of a step that are kept for its failure message.
+const KEPT_LINES: usize = 40;
+
+/// What the controller asks of a host.
+pub enum Order {
+    /// Do this frame.
+    Frame {
+        /// Number or name the answers carry.
+        id: String,
+        /// Header, code, payload.
+        bytes: Secret,
+    },
+    /// End the session.
+    Quit,
+}
+
+/// What a host's thread reports.
+#[derive(Debug)]
+pub enum News {
+    /// The lock is held and these are the facts under it.
+    Locked(Box<HostFacts>),
+    /// The session is over before or after that: why.
+    Failed(HostError),
+    /// A line of a step's output, cleaned.
+    Log {
+        /// Frame.
+        id: String,
+        /// Text.
+        line: String,
+    },
+    /// A step waits for something.
+    Waiting {
+        /// Unit.
+        unit: String,
+        /// `12 s: until …`.
+        what: String,
+    },
+    /// A service runs and is ready.
+    Started {
+        /// Unit.
+        unit: String,
+        /// InvocationID.
+        invocation: String,
+        /// Start of its newest worker process, in ticks; empty if it has none.
+        workers: String,
+    },
+    /// The host's own hash of a secret.
+    Revision {
+        /// Name of the secret.
+        name: String,
+        /// The hash.
+        revision: String,
+    },
+    /// A secret's value, on its way to a host that lacks it.
+    Value {
+        /// Name of the secret.
+        name: String,
+        /// Never printed.
+        value: Secret,
+    },
+    /// A requirement line with hash that pip resolved.
+    Resolved(String),
+    /// Digest of a venv's package list.
+    Venv {
+        /// Path.
+        path: String,
+        /// Digest.
+        packages: String,
+    },
+    /// A frame is done.
+    Done {
+        /// Frame.
+        id: String,
+        /// It succeeded.
+        ok: bool,
+        /// Last lines of its output.
+        tail: Vec<String>,
+    },
+    /// The session ended as ordered.
+    Ended,
+}
+
+/// Runs one host's session until it is told to quit. `request` is the facts request in mode apply.
+pub fn serve(
+    connection: &mut Connection,
+    request: &str,
+    orders: &Receiver<Order>,
+    news: &Sender<(String, News)>,
+) {
+    let name = connection.name.clone();
+    // A receiver that is gone means the apply is over; there is nobody left to tell.
+    let tell = |item: News| drop(news.send((name.clone(), item)));
+    let outcome = converse(connection, request, orders, &tell);
+    match outcome {
+        Ok(()) => tell(News::Ended),
+        Err(error) => tell(News::Failed(error)),
+    }
+}
+
+fn converse(
+    connection: &mut Connection,
+    request: &str,
+    orders: &Receiver<Order>,
+    tell: &dyn Fn(News),
+) -> Result<(), HostError> {
+    let script = format!("{SCRIPT}\n{APPLY_SCRIPT}");
+    let become_root = connection.become_root;
+    let mut conversation = Conversation::start(connection.session.as_mut(), become_root, &script, request)?;
+    let facts = hear_facts(&mut conversation)?;
+    tell(News::Locked(Box::new(facts)));
+    let mut beat = Instant::now();
+    let mut tail: VecDeque<String> = VecDeque::new();
+    let mut quitting = false;
+    loop {
+        match orders.try_recv() {
+            Ok(Order::Frame { id, bytes }) => {
+                tail.clear();
+                tracing::debug!(host = connection.name, frame = id, bytes = bytes.expose().len(), "frame");
+                conversation.send(bytes.expose())?;
+                beat = Instant::now();
+            }
+            Ok(Order::Quit) | Err(std::sync::mpsc::TryRecvError::Disconnected) if !quitting => {
+                quitting = true;
+                conversation.send(b"quit\n")?;
+                conversation.close()?;
+            }
+            _ => {}
+        }
+        if !quitting && beat.elapsed() > BEAT {
+            conversation.send(b"beat\n")?;
+            beat = Instant::now();
+        }
+        match conversation.hear(Duration::from_millis(20))? {
+            Heard::Nothing => {}
+            Heard::Line(line) => {
+                if let Some(item) = understand(&line, &mut tail)? {
+                    tell(item);
+                }
+            }
+            Heard::End(_) if quitting => return Ok(()),
+            Heard::End(status) => {
+                let said = conversation.complaints();
+                return Err(HostError {
+                    summary: format!("its apply script ended early (status {status:?}) {said}")
+                        .trim_end()
+                        .to_owned(),
+                    help: Some("run `synprov plan` to see what remains".to_owned()),
+                    kind: HostErrorKind::Unreachable,
+                });
+            }
+        }
+    }
+}
+
+fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, HostError> {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let text = |text: &str| clean(text);
+    Ok(Some(match fields.as_slice() {
+        ["beat"] | [""] => return Ok(None),
+        ["log", id, rest @ ..] => {
+            let line = text(&rest.join("\t"));
+            if tail.len() == KEPT_LINES {
+                tail.pop_front();
+            }
+            tail.push_back(line.clone());
+            News::Log { id: (*id).to_owned(), line }
+        }
+        ["waiting", unit, what] => News::Waiting { unit: text(unit), what: text(what) },
+        ["started", unit, invocation, workers] => {
+            News::Started { unit: text(unit), invocation: text(invocation), workers: text(workers) }
+        }
+        ["revision", name, revision] => News::Revision { name: text(name), revision: text(revision) },
+        ["secret", name, base64] => {
+            let value = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| {
+                HostError::unfit(format!("it sent secret {name} in a form that is not base64"), "try again")
+            })?;
+            News::Value { name: text(name), value: Secret::new(value) }
+        }
+        ["locked", requirement] => News::Resolved(text(requirement)),
+        ["venv", path, packages] => News::Venv { path: text(path), packages: text(packages) },
+        ["done", id, status] => {
+            News::Done { id: (*id).to_owned(), ok: *status == "0", tail: tail.iter().cloned().collect() }
+        }
+        ["error", rest @ ..] => {
+            return Err(HostError::unfit(text(&rest.join(" ")), "see the host's /run and /var/lib"));
+        }
+        _ => return Ok(None),
+    }))
+}
