@@ -16,7 +16,8 @@ fn check(text: &str) -> String {
         Err(found) => found
             .iter()
             .map(|d| {
-                let related: String = d.related.iter().map(|(s, t)| format!(" [{t} {}:{}]", s.line, s.column)).collect();
+                let related: String =
+                    d.related.iter().map(|(s, t)| format!(" [{t} {}:{}]", s.line, s.column)).collect();
                 format!("{}:{}: {}{related}", d.span.line, d.span.column, d.summary)
             })
             .collect::<Vec<_>>()
@@ -26,7 +27,8 @@ fn check(text: &str) -> String {
 
 /// What PyYAML reads in `text`, as JSON.
 fn pyyaml(text: &str) -> Value {
-    let program = "import json,sys,yaml; json.dump(yaml.safe_load(sys.stdin.buffer.read().decode()), sys.stdout)";
+    let program =
+        "import json,sys,yaml; json.dump(yaml.safe_load(sys.stdin.buffer.read().decode()), sys.stdout)";
     let mut child = Command::new("python3")
         .args(["-c", program])
         .stdin(Stdio::piped())
@@ -89,7 +91,8 @@ fn secrets_are_pieces_of_their_own() {
             Piece::Text("\n  - ".into()),
             secret("smtp"),
             Piece::Text(
-                "\nno_secret:\n  secret: 5\ndecoy: SynprovSecret\nmore_keys:\n  secret: x\n  \"y\": 1\n".into()
+                "\nno_secret:\n  secret: 5\ndecoy: SynprovSecret\nmore_keys:\n  secret: x\n  \"y\": 1\n"
+                    .into()
             ),
         ])
     );
@@ -111,7 +114,10 @@ fn values() {
     assert_eq!(check(""), "null");
     assert_eq!(check("# only a comment\n"), "null");
     assert_eq!(check("\u{feff}a: 1\r\nb: [x, ~]\r\n"), r#"{"a":1,"b":["x",null]}"#);
-    assert_eq!(check("a: 1.163.2\nb: 'no'\nc: !!str 12\nd: 1.50\n"), r#"{"a":"1.163.2","b":"no","c":"12","d":1.5}"#);
+    assert_eq!(
+        check("a: 1.163.2\nb: 'no'\nc: !!str 12\nd: 1.50\n"),
+        r#"{"a":"1.163.2","b":"no","c":"12","d":1.5}"#
+    );
     assert_eq!(check("a: |\n  x\n  y\nb: >-\n  x\n  y\n"), r#"{"a":"x\ny\n","b":"x y"}"#);
 }
 
@@ -143,25 +149,28 @@ fn everything_wrong_at_once() {
 
 #[test]
 fn grammar() {
-    assert_eq!(check("a:\n  b: 1\n\tc: 2\n"), "");
+    assert_eq!(check("a:\n  b: 1\n\tc: 2\n"), "3:1: a tab where YAML wants spaces");
     assert_eq!(check("a: 1\nb: \"two\nc: 3\nd: 4\n"), "2:4: the quote opened here is not closed");
     assert_eq!(check("a: 1\nb: 'two\n"), "2:4: the quote opened here is not closed");
-    assert_eq!(check("a: [1, 2\nb: 3\n"), "");
-    assert_eq!(check("a: {b: 1\n"), "");
-    assert_eq!(check("a: 1\n b: 2\n"), "");
-    assert_eq!(check("a: b: c\n"), "");
-    assert_eq!(check("a: @x\n"), "");
-    assert_eq!(check("a: 'it's'\n"), "");
-    assert_eq!(check("a: 1\n---\nb: 2\n"), "");
-    assert_eq!(check("a: x\0y\n"), "");
-    assert_eq!(check("a: \u{1b}[31m\n"), "");
-    assert_eq!(check("a\nb: 1\n"), "");
-    assert_eq!(check("a: {{ x }}\n"), "");
-    assert_eq!(check("a: %x\n"), "");
-    assert_eq!(check("a: 1\n- b\n"), "");
-    assert_eq!(check("a: *.org\n"), "");
-    assert_eq!(check("a:1\nb: 2\n"), "");
-    assert_eq!(check("a: &a [*a]\n"), "");
+    assert_eq!(check("a: [1, 2\nb: 3\n"), "2:2: not valid YAML: illegal placement of ':' indicator");
+    assert_eq!(check("a: {b: 1\n"), "1:4: the bracket { is not closed");
+    assert_eq!(check("a: 1\n b: 2\n"), "2:3: not valid YAML: mapping values are not allowed in this context");
+    assert_eq!(check("a: b: c\n"), "1:5: not valid YAML: mapping values are not allowed in this context");
+    assert_eq!(check("a: @x\n"), "1:4: text cannot begin with @");
+    assert_eq!(check("a: 'it's'\n"), "1:8: text after the closing quote");
+    assert_eq!(check("a: 1\n---\nb: 2\n"), "2:1: a second YAML document starts here");
+    assert_eq!(check("a: x\0y\n"), "1:5: control character U+0000 (NUL) in the file");
+    assert_eq!(check("a: \u{1b}[31m\n"), "1:4: control character U+001B in the file");
+    assert_eq!(check("a\nb: 1\n"), "2:2: not valid YAML: mapping values are not allowed in this context");
+    assert_eq!(check("a: {{ x }}\n"), "1:5: a list or mapping as a key");
+    assert_eq!(check("a: %x\n"), "1:4: text cannot begin with %");
+    assert_eq!(
+        check("a: 1\n- b\n"),
+        "2:3: not valid YAML: while parsing a block mapping, did not find expected key"
+    );
+    assert_eq!(check("a: *.org\n"), "1:4: unknown anchor \".org\"");
+    assert_eq!(check("a:1\nb: 2\n"), "2:2: not valid YAML: mapping values are not allowed in this context");
+    assert_eq!(check("a: &a [*a]\n"), "1:8: an alias inside its own anchor");
 }
 
 #[test]

@@ -49,11 +49,7 @@ pub fn parse_lenient(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
 pub fn decode(bytes: &[u8]) -> Result<&str, Vec<Diagnostic>> {
     std::str::from_utf8(bytes).map_err(|error| {
         let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-        let span = Span {
-            line: count(good.matches('\n').count() + 1),
-            column: count(good.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1),
-            length: 1,
-        };
+        let span = place_of(&good, good.len());
         let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
         let summary = if wide {
             "the file is UTF-16, not UTF-8".to_owned()
@@ -69,17 +65,23 @@ fn control_character(text: &str) -> Option<Diagnostic> {
     let (at, character) = text.char_indices().find(|(_, c)| {
         matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\x7f' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}')
     })?;
-    let before = &text[..at];
-    let span = Span {
+    let span = place_of(text, at);
+    let (number, name) = (character as u32, if character == '\0' { " (NUL)" } else { "" });
+    let escape = if number < 0x100 { format!("\\x{number:02x}") } else { format!("\\u{number:04x}") };
+    Some(
+        Diagnostic::error(span, format!("control character U+{number:04X}{name} in the file"))
+            .help(format!("delete it, or write it as an escape in double quotes: \"{escape}\"")),
+    )
+}
+
+/// Line and column of byte `at`, which is on a character's boundary.
+fn place_of(text: &str, at: usize) -> Span {
+    let before = text.get(..at).unwrap_or(text);
+    Span {
         line: count(before.matches('\n').count() + 1),
         column: count(before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1),
         length: 1,
-    };
-    let name = if character == '\0' { "a NUL byte".to_owned() } else { format!("U+{:04X}", character as u32) };
-    Some(
-        Diagnostic::error(span, format!("control character {name} in the file"))
-            .help("delete it, or write it as an escape in double quotes: \"\\x1b\""),
-    )
+    }
 }
 
 fn count(number: usize) -> u32 {
@@ -396,7 +398,8 @@ impl<'a> Builder<'a> {
         let diagnostic = match error.kind() {
             E::RecursionLimitExceeded => plain(&format!("nested more than {MAX_DEPTH} levels deep")),
             E::TabNotAllowed | E::TabInBlockIndentation | E::TabInIndentation | E::TabInPlainScalar => {
-                plain("a tab where YAML wants spaces").help("indent with spaces")
+                let place = self.tab_after(mark).unwrap_or(place);
+                Diagnostic::error(place, "a tab where YAML wants spaces").help("indent with spaces")
             }
             E::UnclosedQuotedScalar
             | E::InvalidQuotedScalarIndent
@@ -414,12 +417,19 @@ impl<'a> Builder<'a> {
             }
             E::MappingValueNotAllowed | E::SimpleKeyExpected | E::InvalidSimpleKey => {
                 plain(&format!("not valid YAML: {}", error.info()))
-                    .help("a key ends with `: `; text that contains `: ` needs quotes; keys of one mapping stand in one column")
+                    .help("after a key come a colon and a space; text with `: ` in it needs quotes; the keys of a mapping stand in one column")
             }
             E::UnclosedFlowCollection { open } => plain(&format!("the bracket {open} is not closed")),
             _ => plain(&format!("not valid YAML: {}", error.info())),
         };
         self.found.push(diagnostic);
+    }
+
+    /// The first tab from `mark` on: the library's mark is the end of the value before it.
+    fn tab_after(&self, mark: &granit_parser::Marker) -> Option<Span> {
+        let from = mark.byte_offset()?.min(self.text.len());
+        let at = from + self.text.get(from..)?.find('\t')?;
+        Some(place_of(self.text, at))
     }
 
     /// The first quote between the last good event and `mark`: the one that nothing closed.
@@ -432,13 +442,7 @@ impl<'a> Builder<'a> {
                 '\n' => comment = false,
                 '#' => comment = true,
                 '"' | '\'' if !comment => {
-                    let before = &self.text[..at];
-                    let line = before.rsplit('\n').next().unwrap_or("");
-                    return Some(Span {
-                        line: count(before.matches('\n').count() + 1),
-                        column: count(line.chars().count() + 1),
-                        length: 1,
-                    });
+                    return Some(place_of(self.text, at));
                 }
                 _ => {}
             }
@@ -462,10 +466,9 @@ fn read_key(node: Node, found: &mut Vec<Diagnostic>) -> Key {
             Key::Name(Spanned::new(text, span))
         }
         _ => {
-            found.push(
-                Diagnostic::error(span, "a list or mapping as a key")
-                    .help("keys are text; `{{ … }}` is no template here: put it in quotes if it is meant as text"),
-            );
+            found.push(Diagnostic::error(span, "a list or mapping as a key").help(
+                "keys are text; `{{ … }}` is no template here: put it in quotes if it is meant as text",
+            ));
             Key::Unusable
         }
     }
@@ -480,11 +483,7 @@ fn trouble_diagnostic(text: &str, trouble: &Trouble, place: Span) -> Diagnostic 
         }
         Trouble::Ambiguous { first, second } => Diagnostic::error(
             place,
-            format!(
-                "`{text}` is {} to some YAML readers and {} to others",
-                article(first),
-                article(second)
-            ),
+            format!("`{text}` is {} to some YAML readers and {} to others", article(first), article(second)),
         )
         .help(if *second == "text" || *first == "text" {
             format!("put it in quotes if text is meant: \"{text}\"")
