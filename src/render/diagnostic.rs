@@ -9,6 +9,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
+use super::mask;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 
 /// More than this many findings are counted, not shown.
@@ -23,7 +24,7 @@ const WINDOW: usize = 160;
 pub fn text(diagnostics: &[Diagnostic], file: &str, source: &str, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
-    let lines = lines(source);
+    let lines = mask::lines(source, diagnostics);
     let file = visible(file);
     let mut out = String::new();
     for diagnostic in diagnostics.iter().take(SHOWN) {
@@ -44,7 +45,7 @@ pub fn text(diagnostics: &[Diagnostic], file: &str, source: &str, color: bool) -
 ///
 /// Columns count characters from 1, `byte` and the highlight offsets count bytes from 0.
 pub fn json(diagnostics: &[Diagnostic], file: &str, source: &str) -> Value {
-    let lines = lines(source);
+    let lines = mask::lines(source, diagnostics);
     let errors = count(diagnostics, Severity::Error);
     json!({
         "format_version": "1.0",
@@ -56,7 +57,7 @@ pub fn json(diagnostics: &[Diagnostic], file: &str, source: &str) -> Value {
                 "severity": diagnostic.severity,
                 "summary": diagnostic.summary,
                 "detail": diagnostic.help.clone().unwrap_or_default(),
-                "range": range(diagnostic.span, file, source, &lines),
+                "range": range(diagnostic.span, file, source),
             });
             if let Some(line) = line_of(diagnostic.span, &lines) {
                 let mark = bytes_of(diagnostic.span, line);
@@ -70,7 +71,7 @@ pub fn json(diagnostics: &[Diagnostic], file: &str, source: &str) -> Value {
                 });
             }
             object["related"] = diagnostic.related.iter().map(|(span, text)| {
-                json!({"summary": text, "range": range(*span, file, source, &lines)})
+                json!({"summary": text, "range": range(*span, file, source)})
             }).collect();
             object
         }).collect::<Vec<_>>(),
@@ -93,7 +94,7 @@ fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
 }
 
-fn one(renderer: &Renderer, diagnostic: &Diagnostic, file: &str, lines: &[&str]) -> String {
+fn one(renderer: &Renderer, diagnostic: &Diagnostic, file: &str, lines: &[String]) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -124,8 +125,7 @@ fn one(renderer: &Renderer, diagnostic: &Diagnostic, file: &str, lines: &[&str])
         if excerpt.cut
             && let Some(column) = column
         {
-            group = group
-                .element(Origin::path(file.to_owned()).line(number as usize).char_column(column));
+            group = group.element(Origin::path(file.to_owned()).line(number as usize).char_column(column));
         }
         let mut snippet = Snippet::source(excerpt.text.clone()).line_start(number as usize);
         if !excerpt.cut {
@@ -175,18 +175,14 @@ impl Excerpt {
 
     /// The marked bytes of the excerpt.
     fn range(&self, span: Span) -> Range<usize> {
-        let moved = Span { column: span.column.saturating_sub(u32::try_from(self.from).unwrap_or(0)), ..span };
+        let moved =
+            Span { column: span.column.saturating_sub(u32::try_from(self.from).unwrap_or(0)), ..span };
         bytes_of(moved, &self.text)
     }
 }
 
-fn lines(source: &str) -> Vec<&str> {
-    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
-    source.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect()
-}
-
-fn line_of<'a>(span: Span, lines: &[&'a str]) -> Option<&'a str> {
-    lines.get((span.line as usize).checked_sub(1)?).copied()
+fn line_of(span: Span, lines: &[String]) -> Option<&str> {
+    lines.get((span.line as usize).checked_sub(1)?).map(String::as_str)
 }
 
 /// The bytes of `line` that `span` marks; at the end of the line: an empty range there.
@@ -196,19 +192,20 @@ fn bytes_of(span: Span, line: &str) -> Range<usize> {
     at(start)..at(start.saturating_add(span.length.max(1) as usize))
 }
 
-fn range(span: Span, file: &str, source: &str, lines: &[&str]) -> Value {
-    let Some(line) = line_of(span, lines) else {
-        return json!({"filename": file, "start": {"line": 1, "column": 1, "byte": 0}, "end": {"line": 1, "column": 1, "byte": 0}});
-    };
-    // `line` is a part of `source`.
-    let before = line.as_ptr() as usize - source.as_ptr() as usize;
-    let mark = bytes_of(span, line);
+fn range(span: Span, file: &str, source: &str) -> Value {
+    let lines = source.split_inclusive('\n');
+    let (mut before, mut line) = (0, "");
+    for text in lines.take(span.line as usize) {
+        before += line.len();
+        line = text;
+    }
+    let mark = bytes_of(span, line.trim_end_matches(['\r', '\n']));
     json!({
         "filename": file,
-        "start": {"line": span.line, "column": span.column, "byte": before + mark.start},
+        "start": {"line": span.line.max(1), "column": span.column.max(1), "byte": before + mark.start},
         "end": {
-            "line": span.line,
-            "column": span.column + span.length,
+            "line": span.line.max(1),
+            "column": span.column.max(1) + span.length,
             "byte": before + mark.end,
         },
     })

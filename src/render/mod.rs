@@ -3,3 +3,5 @@
 //! Never in this room: decisions about what to do, files, hosts.
 
 pub mod diagnostic;
+
+mod mask;

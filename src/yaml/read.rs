@@ -11,6 +11,7 @@ use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, T
 use super::scalar::{Trouble, resolve};
 use super::{Kind, Node};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::secret::names_a_secret;
 
 /// Longest document, in bytes.
 const MAX_BYTES: usize = 8 << 20;
@@ -295,7 +296,15 @@ impl<'a> Builder<'a> {
             match resolve(text) {
                 Ok(kind) => kind,
                 Err(trouble) => {
-                    self.found.push(trouble_diagnostic(text, &trouble, place));
+                    let diagnostic = if self.in_secret() {
+                        // Not even quoted in a message.
+                        Diagnostic::error(place, "a value that YAML readers understand differently")
+                            .sensitive()
+                            .help("put it in quotes if text is meant")
+                    } else {
+                        trouble_diagnostic(text, &trouble, place)
+                    };
+                    self.found.push(diagnostic);
                     as_text()
                 }
             }
@@ -305,6 +314,15 @@ impl<'a> Builder<'a> {
 
     fn expects_key(&self) -> bool {
         matches!(self.stack.last(), Some(Frame { items: Items::Map { key: None, .. }, .. }))
+    }
+
+    /// Whether the value to come is a secret, going by the keys above it.
+    fn in_secret(&self) -> bool {
+        let mut keys = self.stack.iter().rev().filter_map(|frame| match &frame.items {
+            Items::Map { key: Some(Key::Name(name)), .. } => Some(name.value.as_str()),
+            _ => None,
+        });
+        keys.next().is_some_and(names_a_secret) || keys.any(|key| key == "secrets")
     }
 
     fn collection_tag(&mut self, tag: Option<&Tag>, expected: &str, span: &granit_parser::Span) {
