@@ -29,6 +29,7 @@ pub(super) fn config(node: &Node, what: &str, owner: Owner, found: &mut Found) -
             );
             continue;
         }
+        literal_secret(key, node, found);
         let mut path = key.value.clone();
         config.spans.insert(path.clone(), key.span);
         collect(node, &mut path, &mut config.spans, &mut config.secrets, found);

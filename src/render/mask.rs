@@ -44,19 +44,17 @@ fn secret_value(line: &str, in_secrets: bool) -> Option<usize> {
     line.match_indices(':').find_map(|(at, _)| {
         let key = line[..at].trim_end().trim_end_matches(['"', '\'']);
         let key = key.rsplit([' ', '{', ',', '"', '\'', '\t']).next().unwrap_or("");
-        let wanted = names_a_secret(key)
-            || (in_secrets && !matches!(key, "secrets" | "env" | "file" | "command" | "secret"));
+        let exempt = matches!(key, "secrets" | "secret" | "env" | "file");
         let rest = &line[at + 1..];
-        if !wanted || !(rest.starts_with([' ', '\t'])) {
+        if exempt || !(names_a_secret(key) || in_secrets) || !rest.starts_with([' ', '\t']) {
             return None;
         }
         let value = rest.trim_start();
-        let harmless = [
-            "{", "env:", "file:", "generate", "[", "&", "*", "|", ">", "#", "\"env:", "'env:", "\"file:",
-            "'file:",
-        ];
-        (!value.is_empty() && !harmless.iter().any(|start| value.starts_with(start)))
-            .then_some(line.len() - value.len())
+        let start = value.trim_start_matches(['"', '\'']);
+        let reference = ["env:", "file:", "generate"].iter().any(|word| start.starts_with(word))
+            || value.starts_with(['{', '&', '*', '|', '>', '#'])
+            || (key == "command" && value.starts_with('['));
+        (!value.is_empty() && !reference).then_some(line.len() - value.len())
     })
 }
 
