@@ -5,10 +5,30 @@
 //! business, which has the places of everything from here. The lock is read and written here too.
 //! Never in this room: files, network, the clock, hosts, defaults that depend on other keys.
 
+pub mod lock;
+pub mod words;
+
+mod config;
+mod datastore;
+mod decode;
+mod host;
+mod names;
+mod owned;
+mod pool;
+mod proxy;
+mod read;
+mod secrets;
+mod synapse;
+mod unsupported;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::diagnostic::{Span, Spanned};
+
+pub use lock::Lock;
+pub use read::parse;
+pub use secrets::CLUSTER_SECRETS;
 
 /// A whole inventory file.
 #[derive(Debug, Clone)]
