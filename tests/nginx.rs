@@ -219,7 +219,9 @@ fn interleaved() -> Topology {
         route("get_only", "^/_matrix/client/(r0|v3)/pushrules/", &["GET"], "reader", "reader"),
         // A second class of a pool whose file is early, over the same paths as later and earlier ones.
         route("catch", "^/_matrix/client/(r0|v3)/rooms/", &["GET"], "reader", "reader"),
+        route("federation_inbound", "^/_matrix/federation/v1/send/", &[], "typing", "typing"),
         route("catch", "^/_matrix/federation/v1/", &[], "reader", "reader"),
+        route("loose", "^/_synapse/(admin|client|replication)/v9/", &[], "reader", "reader"),
         route("admin", "^/_synapse/admin/v1/media/", &[], "media", "media"),
         route("sso", "^/_synapse/client/pick_idp$", &[], "reader", "reader"),
     ];
@@ -238,6 +240,10 @@ fn requests_end_where_the_topology_says() {
         ("GET", "/_matrix/federation/v1/media/download/a", "media"),
         ("GET", "/_matrix/federation/v1/event/a", "reader"),
         ("GET", "/_matrix/federation/v2/event/a", "main"),
+        ("PUT", "/_matrix/federation/v1/send/1", "typing"),
+        ("GET", "/_synapse/client/v9/a", "reader"),
+        ("GET", "/_synapse/admin/v9/a", "404"),
+        ("GET", "/_synapse/replication/v9/a", "404"),
         ("PUT", "/_matrix/client/v3/rooms/!a:b/typing/@u:b", "typing"),
         ("GET", "/_matrix/client/v3/rooms/!a:b/typing/@u:b", "reader"),
         ("POST", "/_matrix/client/v3/rooms/!a:b/typing/@u:b", "main"),
