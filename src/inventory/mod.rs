@@ -5,10 +5,14 @@
 //! business, which has the places of everything from here. The lock is read and written here too.
 //! Never in this room: files, network, the clock, hosts, defaults that depend on other keys.
 
+pub mod lock;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::diagnostic::{Span, Spanned};
+
+pub use lock::Lock;
 
 /// A whole inventory file.
 #[derive(Debug, Clone)]

@@ -1,8 +1,294 @@
 //! What the inventory means: instances, ports, writers, shards, routes. Synapse's rules live here.
 //!
-//! `resolve(&Inventory, &Lock) -> (Option<Topology>, Lock, Vec<Diagnostic>)` is a pure function.
+//! [`resolve`] is a pure function of the inventory and its lock. The nouns have a file each; the
+//! facts about Synapse that change with its versions are data in `modules/` (see `catalogue`).
 //! Never in this room: files, network, the clock, what a host looks like today.
 
+pub mod catalogue;
+mod checks;
+mod datastores;
+mod instances;
+mod lists;
+mod placement;
+mod ports;
+mod projection;
+mod proxy;
+mod roles;
+mod router;
+mod routes;
+mod secrets;
+mod shared_config;
 pub mod types;
+mod venv;
+mod worker_config;
 
+use indexmap::IndexMap;
+
+pub use instances::instance_name;
+pub use placement::socket;
+pub use router::{RouteMatch, Router};
 pub use types::*;
+
+use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::inventory::{DbPool, Inventory, Lock, Pool};
+use crate::resource::{Ready, Stage};
+use crate::version::Version;
+use catalogue::{Catalogue, Job};
+use instances::Seat;
+use placement::Placement;
+use roles::Role;
+
+/// What [`resolve`] found out.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// `None` if there is an error among the diagnostics.
+    pub topology: Option<Topology>,
+    /// The lock, extended; as it was given if there is an error.
+    pub lock: Lock,
+    /// Everything wrong or doubtful, in the order of its place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Everything that follows from an inventory with its lock.
+pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
+    let refused = |diagnostic| Resolved { topology: None, lock: lock.clone(), diagnostics: vec![diagnostic] };
+    let catalogue = match Catalogue::builtin() {
+        Ok(catalogue) => catalogue,
+        Err(error) => return refused(Diagnostic::error(Span::default(), error)),
+    };
+    let written = &inventory.synapse.version;
+    let Some(version) = Version::parse(&written.value) else {
+        let summary = format!("{:?} is no version of Synapse", written.value);
+        return refused(Diagnostic::error(written.span, summary).help("write it as on PyPI, e.g. 1.163.2"));
+    };
+
+    let roles = roles::roles(inventory, catalogue, &version);
+    let mut diagnostics = checks::check(inventory, catalogue, &version, &roles);
+    let before = instances::renamed(inventory, lock);
+    let (seats, hosts_of) = instances::seats(inventory, &before);
+    diagnostics.extend(checks::names(inventory, &seats));
+    let placement = Placement::new(inventory, &mut diagnostics);
+    let replicated = inventory.redis.is_some();
+    let span_of = |pool: &str| checks::span_of(inventory, pool);
+    let ports = ports::allocate(&seats, &roles, replicated, &before, span_of, &mut diagnostics);
+    let lists = lists::order(&seats, &roles, catalogue, &before);
+    let proxy = proxy::build(inventory, &mut diagnostics);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Resolved { topology: None, lock: lock.clone(), diagnostics };
+    }
+
+    let or = |written: &Option<crate::diagnostic::Spanned<String>>, default: &str| {
+        written.as_ref().map_or_else(|| default.to_owned(), |written| written.value.clone())
+    };
+    let prefix = or(&inventory.synapse.prefix, "matrix");
+    let pools = seats.iter().map(|seat| pool_size(inventory, inventory.workers.get(&seat.pool)));
+    let connections = pools.fold(0, |sum: u32, pool| sum.saturating_add(pool.max));
+    let lock = Lock { ports, instances: hosts_of, lists, ..before };
+    let draft = Draft {
+        postgresql: datastores::postgresql(inventory, &placement, &prefix, connections),
+        redis: datastores::redis(inventory, &placement),
+        root: or(&inventory.synapse.root, "/opt/matrix"),
+        inventory,
+        catalogue,
+        version,
+        prefix,
+        replicated,
+        roles,
+        seats,
+        lock: &lock,
+        placement,
+    };
+    let topology = draft.topology(or(&inventory.synapse.user, "matrix"), proxy);
+    Resolved { topology: Some(topology), lock, diagnostics }
+}
+
+/// All decisions, before files and routes are built from them.
+struct Draft<'a> {
+    inventory: &'a Inventory,
+    catalogue: &'a Catalogue,
+    version: Version,
+    root: String,
+    prefix: String,
+    /// Main has a replication listener: there is Redis, hence there may be workers.
+    replicated: bool,
+    roles: IndexMap<String, Role>,
+    seats: Vec<Seat>,
+    /// Already extended.
+    lock: &'a Lock,
+    placement: Placement,
+    postgresql: Endpoint,
+    redis: Option<Endpoint>,
+}
+
+fn pool_size(inventory: &Inventory, pool: Option<&Pool>) -> DbPool {
+    let own = pool.and_then(|pool| pool.overrides.db_pool.as_ref());
+    own.or(inventory.defaults.db_pool.as_ref()).map_or(datastores::DEFAULT_POOL, |pool| pool.value)
+}
+
+impl Draft<'_> {
+    fn pool_of(&self, pool: Option<&Pool>) -> DbPool {
+        pool_size(self.inventory, pool)
+    }
+
+    fn port(&self, instance: &str, listener: &str) -> Option<u16> {
+        self.lock.ports.get(instance)?.get(listener).copied()
+    }
+
+    /// The one process that runs a job; `None`: main.
+    fn holder(&self, job: &Job) -> Option<&str> {
+        let said = self
+            .seats
+            .iter()
+            .find(|seat| self.roles.get(&seat.pool).is_some_and(|role| role.runs.contains(&job.name)));
+        let said = said.map(|seat| seat.name.as_str());
+        if job.with_media { said.or_else(|| self.first_media()) } else { said }
+    }
+
+    /// The process whose unit is PREFIX_media.service: the first of the media pool that the lock
+    /// has known longest, so that another pool written above it renames no unit.
+    fn first_media(&self) -> Option<&str> {
+        self.lock.instances.keys().find_map(|pool| {
+            let media = self.roles.get(pool).is_some_and(|role| role.media);
+            self.seats.iter().find(|seat| media && seat.pool == *pool).map(|seat| seat.name.as_str())
+        })
+    }
+
+    fn topology(&self, user: String, proxy: Option<ProxyNode>) -> Topology {
+        let inventory = self.inventory;
+        let shared_config = shared_config::build(self);
+        let (routes, upstreams) = routes::build(self);
+        let named = |wanted: &dyn Fn(&crate::inventory::Host) -> bool| -> Vec<String> {
+            inventory.hosts.iter().filter(|(_, host)| wanted(host)).map(|(name, _)| name.clone()).collect()
+        };
+        Topology {
+            server_name: inventory.synapse.server_name.value.clone(),
+            version: self.version.clone(),
+            user,
+            install: inventory.synapse.install.clone(),
+            venv: venv::build(&inventory.synapse, &self.version, &self.root, self.catalogue, self.lock),
+            hosts: self.hosts(),
+            instances: self.seats.iter().map(|seat| self.instance(seat, &shared_config)).collect(),
+            postgresql: self.postgresql.clone(),
+            redis: self.redis.clone(),
+            proxy,
+            routes,
+            upstreams,
+            secrets: secrets::table(inventory, &self.placement, &self.root),
+            shared_config,
+            retired: named(&|host| host.retired),
+            lost: named(&|host| host.lost),
+            root: self.root.clone(),
+            prefix: self.prefix.clone(),
+        }
+    }
+
+    fn hosts(&self) -> IndexMap<String, HostNode> {
+        let holds = |endpoint: Option<&Endpoint>, name: &str| {
+            endpoint.and_then(|endpoint| endpoint.host.as_deref()).is_some_and(|host| host == name)
+        };
+        let hosts = self.inventory.hosts.iter().filter(|(_, host)| !host.lost);
+        hosts
+            .map(|(name, host)| {
+                let node = HostNode {
+                    name: name.clone(),
+                    internal_address: self.placement.internal(name),
+                    postgresql: holds(Some(&self.postgresql), name),
+                    redis: holds(self.redis.as_ref(), name),
+                    synapse: self.placement.synapse_hosts().contains(name),
+                    proxy: self.placement.proxies().contains(name),
+                    retired: host.retired,
+                };
+                (name.clone(), node)
+            })
+            .collect()
+    }
+
+    fn instance(&self, seat: &Seat, shared: &serde_json::Map<String, serde_json::Value>) -> Instance {
+        let role = self.roles.get(&seat.pool);
+        let pool = self.inventory.workers.get(&seat.pool);
+        let media = role.is_some_and(|role| role.media);
+        let app = match role {
+            None => App::Homeserver,
+            Some(role) if role.media => App::MediaRepository,
+            Some(_) => App::GenericWorker,
+        };
+        let config = role.map(|role| worker_config::build(self, seat, role, shared));
+        let mut names = secrets::shared(self.inventory);
+        config
+            .iter()
+            .flat_map(|config| config.values())
+            .for_each(|value| secrets::named_in(value, &mut names));
+        let factor = pool.and_then(|pool| {
+            pool.overrides.cache_factor.as_ref().or(self.inventory.defaults.cache_factor.as_ref())
+        });
+        let serves = role.is_none_or(|role| role.serves);
+        let jobs = self.catalogue.jobs.iter().filter(|job| {
+            let runs = role.is_some_and(|role| role.runs.contains(&job.name));
+            if job.shared() { runs } else { self.holder(job) == Some(&seat.name) }
+        });
+        let writes = role.map_or_else(Vec::new, |role| role.writes.clone());
+        Instance {
+            name: seat.name.clone(),
+            pool: seat.pool.clone(),
+            host: seat.host.clone(),
+            app,
+            unit: instances::unit(&self.prefix, &seat.name, app, self.first_media()),
+            client_port: self.port(&seat.name, "client").filter(|_| serves),
+            replication_port: self.port(&seat.name, "replication"),
+            address: self.placement.client(&seat.host),
+            runs: jobs.map(|job| job.name.clone()).collect(),
+            stage: match app {
+                App::Homeserver => Stage::Main,
+                _ if !writes.is_empty() => Stage::Writer,
+                _ => Stage::Worker,
+            },
+            ready: self.ready(seat, role),
+            shared_inputs: projection::shared_inputs(
+                self.catalogue,
+                shared,
+                &seat.name,
+                media,
+                config.as_ref(),
+            ),
+            config,
+            environment: factor
+                .map(|factor| ("SYNAPSE_CACHE_FACTOR".to_owned(), format!("{:?}", factor.value)))
+                .into_iter()
+                .collect(),
+            secrets: names,
+            writes,
+        }
+    }
+
+    fn ready(&self, seat: &Seat, role: Option<&Role>) -> Ready {
+        let replication = |seat: &Seat| {
+            Some(socket(&self.placement.replication(&seat.host), self.port(&seat.name, "replication")?))
+        };
+        let client = self.port(&seat.name, "client").map(|port| {
+            let serves = role.is_none_or(|role| role.serves);
+            let address =
+                if serves { self.placement.client(&seat.host) } else { placement::LOOPBACK.to_owned() };
+            socket(&address, port)
+        });
+        let listens: Vec<String> = client.iter().cloned().chain(replication(seat)).collect();
+        // Writers wait for main only: they may start side by side.
+        let needed = self.seats.iter().filter(|other| {
+            let writer = role.is_some_and(|role| !role.replicates());
+            role.is_some() && other.name != seat.name && (other.pool == "main" || writer)
+        });
+        Ready {
+            // `/health` is on every HTTP listener.
+            health: listens.first().cloned(),
+            reaches: needed.filter_map(replication).collect(),
+            redis: self
+                .redis
+                .as_ref()
+                // Sockets show addresses: a name cannot be found among them.
+                .filter(|redis| redis.address.parse::<std::net::IpAddr>().is_ok())
+                .map(|redis| socket(&redis.address, redis.port)),
+            unlimited: role.is_none(),
+            listens,
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The nouns of a topology.
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::inventory::{Install, ProxyKind, SecretSource, Tls};
@@ -95,7 +95,8 @@ pub struct Instance {
     pub app: App,
     /// Full systemd unit name.
     pub unit: String,
-    /// Port of the client/federation/media listener, if it has one.
+    /// Port of the client/federation/media listener, if it has one. A process that only runs jobs
+    /// has a `health` listener instead, which is no client listener: see `ready.health`.
     pub client_port: Option<u16>,
     /// Port of the replication listener, if it has one.
     pub replication_port: Option<u16>,
@@ -142,7 +143,9 @@ pub struct Endpoint {
     pub port: u16,
     /// Addresses it listens on (ours only): loopback, and the internal address if peers need it.
     pub binds: Vec<String>,
-    /// Internal addresses of other hosts that need it.
+    /// Addresses that connect to it from the network: internal addresses of the hosts with Synapse.
+    /// Includes its own host's when processes there reach it by the internal address, since the
+    /// kernel then gives them that address as source. Empty when all come over loopback.
     pub peers: Vec<String>,
     /// PostgreSQL: role, database, `max_connections`.
     pub database: Option<DatabaseNode>,
@@ -193,6 +196,19 @@ pub struct Route {
     pub upstream: String,
     /// Pool whose file under `nginx/worker/` holds it; `main` for overrides that go to main.
     pub pool: String,
+    /// What else must be true of the request; a request that fails it tries the next route.
+    pub condition: Option<Condition>,
+    /// Whether main may stand in while none of the upstream's processes answers. Never for
+    /// stream writers, SSO and media: main would refuse or lose the request.
+    pub fallback: bool,
+}
+
+/// What a route asks of a request besides path and method.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// The query string has no such parameter, or an empty one (nginx: `$arg_NAME` is empty).
+    WithoutQuery(String),
 }
 
 /// Processes that share the requests of a class.
@@ -211,7 +227,7 @@ pub struct Upstream {
 }
 
 /// How an upstream chooses a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Balance {
     /// In turn.
@@ -246,4 +262,11 @@ pub enum SecretShape {
     Token,
     /// A Synapse signing key line: `ed25519 a_XXXX BASE64`.
     SigningKey,
+}
+
+impl Venv {
+    /// Key of the resolved sets in the lock's `packages`: the last part of the path.
+    pub fn key(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
 }

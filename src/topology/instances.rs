@@ -1,0 +1,118 @@
+//! Which processes there are, what they are called and on which host each one is.
+//!
+//! Names are Synapse state: instance 1 of a pool is NAME, instance n is NAMEn, and a number stays
+//! with its host for as long as the pool has room there. The lock remembers it.
+//! Never here: ports, configuration.
+
+use indexmap::IndexMap;
+
+use super::types::App;
+use crate::inventory::{Inventory, Lock, Pool};
+
+/// A process with its name and host; nothing else is decided yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seat {
+    /// Synapse name.
+    pub name: String,
+    /// Pool, `main` for main.
+    pub pool: String,
+    /// Host name.
+    pub host: String,
+}
+
+/// Synapse name of instance `number` (from 1) of a pool.
+pub fn instance_name(pool: &str, number: usize) -> String {
+    if number == 1 { pool.to_owned() } else { format!("{pool}{number}") }
+}
+
+/// Main and then all workers in inventory order, and the lock's table of hosts extended by them.
+pub(super) fn seats(inventory: &Inventory, lock: &Lock) -> (Vec<Seat>, IndexMap<String, Vec<String>>) {
+    let mut remembered: IndexMap<String, Vec<String>> = lock
+        .instances
+        .iter()
+        .filter(|(pool, _)| inventory.workers.contains_key(*pool))
+        .map(|(pool, hosts)| (pool.clone(), hosts.clone()))
+        .collect();
+    let mut seats = vec![Seat {
+        name: "main".to_owned(),
+        pool: "main".to_owned(),
+        host: inventory.main.host.value.clone(),
+    }];
+    for (name, pool) in &inventory.workers {
+        let slots = place(pool, remembered.get(name).map_or(&[], Vec::as_slice));
+        seats.extend(slots.iter().enumerate().filter(|(_, host)| !host.is_empty()).map(|(at, host)| Seat {
+            name: instance_name(name, at + 1),
+            pool: name.clone(),
+            host: host.clone(),
+        }));
+        remembered.insert(name.clone(), slots);
+    }
+    (seats, remembered)
+}
+
+/// Hosts of a pool's numbers: those of `before` that the pool still has room for stay (the highest
+/// numbers of a host leave first), new ones take the lowest free number.
+fn place(pool: &Pool, before: &[String]) -> Vec<String> {
+    let mut room: IndexMap<&str, u32> = IndexMap::new();
+    for (host, count) in &pool.hosts {
+        *room.entry(host.value.as_str()).or_default() += count;
+    }
+    let mut slots: Vec<String> = before
+        .iter()
+        .map(|host| match room.get_mut(host.as_str()) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                host.clone()
+            }
+            _ => String::new(),
+        })
+        .collect();
+    for (host, count) in room {
+        for _ in 0..count {
+            match slots.iter_mut().find(|slot| slot.is_empty()) {
+                Some(free) => *free = host.to_owned(),
+                None => slots.push(host.to_owned()),
+            }
+        }
+    }
+    while slots.last().is_some_and(String::is_empty) {
+        slots.pop();
+    }
+    slots
+}
+
+/// The lock as if pools with `was:` had always had their new name. Does nothing once the lock
+/// knows the new name, so that `was:` may stay in the inventory.
+pub(super) fn renamed(inventory: &Inventory, lock: &Lock) -> Lock {
+    let mut lock = lock.clone();
+    for (new, pool) in &inventory.workers {
+        let Some(old) = &pool.was else { continue };
+        if lock.instances.contains_key(new) || inventory.workers.contains_key(&old.value) {
+            continue;
+        }
+        let Some(count) = lock.instances.get(&old.value).map(Vec::len) else { continue };
+        let names: IndexMap<String, String> = (1..=count)
+            .map(|number| (instance_name(&old.value, number), instance_name(new, number)))
+            .collect();
+        let rename = |name: String| names.get(&name).cloned().unwrap_or(name);
+        lock.ports = lock.ports.into_iter().map(|(name, ports)| (rename(name), ports)).collect();
+        for list in lock.lists.values_mut() {
+            *list = std::mem::take(list).into_iter().map(rename).collect();
+        }
+        let pools = std::mem::take(&mut lock.instances).into_iter();
+        lock.instances =
+            pools.map(|(pool, hosts)| (if pool == old.value { new.clone() } else { pool }, hosts)).collect();
+    }
+    lock
+}
+
+/// systemd unit of a process. The first media process has a unit of its own without a number;
+/// `first_media` is that process' name.
+pub(super) fn unit(prefix: &str, name: &str, app: App, first_media: Option<&str>) -> String {
+    match app {
+        App::Homeserver => format!("{prefix}_main.service"),
+        App::MediaRepository if first_media == Some(name) => format!("{prefix}_media.service"),
+        App::MediaRepository => format!("{prefix}_media@{name}.service"),
+        App::GenericWorker => format!("{prefix}_generic_worker@{name}.service"),
+    }
+}

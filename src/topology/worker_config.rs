@@ -1,0 +1,80 @@
+//! conf/workers/NAME.yaml: what one process has beyond the shared configuration.
+//!
+//! Synapse merges its files shallowly: a key in this file replaces the shared one whole. So what a
+//! pool's `config:` says of a key is laid over the shared value here, and the whole key is emitted.
+
+use serde_json::{Map, Value, json};
+
+use super::Draft;
+use super::instances::Seat;
+use super::placement::LOOPBACK;
+use super::roles::Role;
+use super::secrets;
+use super::shared_config::{database, log_config, replication_listener};
+
+/// The worker's file; secrets as `{"secret": NAME}`.
+pub(super) fn build(
+    draft: &Draft<'_>,
+    seat: &Seat,
+    role: &Role,
+    shared: &Map<String, Value>,
+) -> Map<String, Value> {
+    let mut config = Map::new();
+    let app = if role.media { "synapse.app.media_repository" } else { "synapse.app.generic_worker" };
+    config.insert("worker_app".to_owned(), json!(app));
+    config.insert("worker_name".to_owned(), json!(seat.name));
+    config.insert("worker_listeners".to_owned(), listeners(draft, seat, role));
+    config.insert("worker_log_config".to_owned(), json!(log_config(&draft.root, &seat.name)));
+    if role.media {
+        config.insert("enable_media_repo".to_owned(), json!(true));
+    }
+    let Some(pool) = draft.inventory.workers.get(&seat.pool) else { return config };
+    if pool.overrides.db_pool.is_some() {
+        config.insert("database".to_owned(), database(draft, draft.pool_of(Some(pool))));
+    }
+    for (key, own) in &pool.config.values {
+        if config.contains_key(key) {
+            continue;
+        }
+        let mut value = shared.get(key).cloned().unwrap_or(Value::Null);
+        lay_over(&mut value, own);
+        config.insert(key.clone(), value);
+    }
+    config
+}
+
+/// Mappings are merged key by key, anything else is replaced. `{"secret": NAME}` is a scalar.
+fn lay_over(under: &mut Value, over: &Value) {
+    let scalar = secrets::name_of(under).is_some() || secrets::name_of(over).is_some();
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) if !scalar => {
+            for (key, value) in over {
+                lay_over(under.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
+}
+
+fn listeners(draft: &Draft<'_>, seat: &Seat, role: &Role) -> Value {
+    let mut listeners = Vec::new();
+    if let Some(port) = draft.port(&seat.name, "client") {
+        listeners.push(if role.serves {
+            let names: &[&str] = if role.media { &["media", "client", "federation"] } else { &["client", "federation"] };
+            json!({
+                "type": "http",
+                "port": port,
+                "bind_addresses": [draft.placement.client(&seat.host)],
+                "x_forwarded": true,
+                "resources": [{"names": names}],
+            })
+        } else {
+            // Nobody but the probe on its own host asks it.
+            json!({"type": "http", "port": port, "bind_addresses": [LOOPBACK], "resources": [{"names": ["health"]}]})
+        });
+    }
+    if let Some(port) = draft.port(&seat.name, "replication") {
+        listeners.push(replication_listener(&draft.placement.replication(&seat.host), port));
+    }
+    Value::Array(listeners)
+}
