@@ -16,7 +16,8 @@ fn check(text: &str) -> String {
         Err(found) => found
             .iter()
             .map(|d| {
-                let related: String = d.related.iter().map(|(s, t)| format!(" [{t} {}:{}]", s.line, s.column)).collect();
+                let related: String =
+                    d.related.iter().map(|(s, t)| format!(" [{t} {}:{}]", s.line, s.column)).collect();
                 format!("{}:{}: {}{related}", d.span.line, d.span.column, d.summary)
             })
             .collect::<Vec<_>>()
@@ -26,7 +27,8 @@ fn check(text: &str) -> String {
 
 /// What PyYAML reads in `text`, as JSON.
 fn pyyaml(text: &str) -> Value {
-    let program = "import json,sys,yaml; json.dump(yaml.safe_load(sys.stdin.buffer.read().decode()), sys.stdout)";
+    let program =
+        "import json,sys,yaml; json.dump(yaml.safe_load(sys.stdin.buffer.read().decode()), sys.stdout)";
     let mut child = Command::new("python3")
         .args(["-c", program])
         .stdin(Stdio::piped())
@@ -89,7 +91,8 @@ fn secrets_are_pieces_of_their_own() {
             Piece::Text("\n  - ".into()),
             secret("smtp"),
             Piece::Text(
-                "\nno_secret:\n  secret: 5\ndecoy: SynprovSecret\nmore_keys:\n  secret: x\n  \"y\": 1\n".into()
+                "\nno_secret:\n  secret: 5\ndecoy: SynprovSecret\nmore_keys:\n  secret: x\n  \"y\": 1\n"
+                    .into()
             ),
         ])
     );
@@ -111,7 +114,10 @@ fn values() {
     assert_eq!(check(""), "null");
     assert_eq!(check("# only a comment\n"), "null");
     assert_eq!(check("\u{feff}a: 1\r\nb: [x, ~]\r\n"), r#"{"a":1,"b":["x",null]}"#);
-    assert_eq!(check("a: 1.163.2\nb: 'no'\nc: !!str 12\nd: 1.50\n"), r#"{"a":"1.163.2","b":"no","c":"12","d":1.5}"#);
+    assert_eq!(
+        check("a: 1.163.2\nb: 'no'\nc: !!str 12\nd: 1.50\n"),
+        r#"{"a":"1.163.2","b":"no","c":"12","d":1.5}"#
+    );
     assert_eq!(check("a: |\n  x\n  y\nb: >-\n  x\n  y\n"), r#"{"a":"x\ny\n","b":"x y"}"#);
 }
 

@@ -75,7 +75,8 @@ fn control_character(text: &str) -> Option<Diagnostic> {
         column: count(before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1),
         length: 1,
     };
-    let name = if character == '\0' { "a NUL byte".to_owned() } else { format!("U+{:04X}", character as u32) };
+    let name =
+        if character == '\0' { "a NUL byte".to_owned() } else { format!("U+{:04X}", character as u32) };
     Some(
         Diagnostic::error(span, format!("control character {name} in the file"))
             .help("delete it, or write it as an escape in double quotes: \"\\x1b\""),
@@ -462,10 +463,9 @@ fn read_key(node: Node, found: &mut Vec<Diagnostic>) -> Key {
             Key::Name(Spanned::new(text, span))
         }
         _ => {
-            found.push(
-                Diagnostic::error(span, "a list or mapping as a key")
-                    .help("keys are text; `{{ … }}` is no template here: put it in quotes if it is meant as text"),
-            );
+            found.push(Diagnostic::error(span, "a list or mapping as a key").help(
+                "keys are text; `{{ … }}` is no template here: put it in quotes if it is meant as text",
+            ));
             Key::Unusable
         }
     }
@@ -480,11 +480,7 @@ fn trouble_diagnostic(text: &str, trouble: &Trouble, place: Span) -> Diagnostic 
         }
         Trouble::Ambiguous { first, second } => Diagnostic::error(
             place,
-            format!(
-                "`{text}` is {} to some YAML readers and {} to others",
-                article(first),
-                article(second)
-            ),
+            format!("`{text}` is {} to some YAML readers and {} to others", article(first), article(second)),
         )
         .help(if *second == "text" || *first == "text" {
             format!("put it in quotes if text is meant: \"{text}\"")

@@ -74,7 +74,10 @@ fn yaml11(text: &str) -> &'static str {
         "<<" => "merge key",
         ".nan" | ".NaN" | ".NAN" => "number",
         _ if matches!(unsigned, ".inf" | ".Inf" | ".INF") => "number",
-        _ if unsigned.strip_prefix("0b").is_some_and(|rest| all(rest, |b| matches!(b, b'0' | b'1' | b'_'))) => {
+        _ if unsigned
+            .strip_prefix("0b")
+            .is_some_and(|rest| all(rest, |b| matches!(b, b'0' | b'1' | b'_'))) =>
+        {
             "integer"
         }
         _ if unsigned
@@ -86,7 +89,9 @@ fn yaml11(text: &str) -> &'static str {
         _ if unsigned == "0" || is_old_octal(text) => "integer",
         _ if unsigned.starts_with(|c: char| ('1'..='9').contains(&c)) && all(unsigned, digit) => "integer",
         _ if is_sexagesimal(unsigned) => "base-60 number",
-        _ if unsigned.starts_with(|c: char| c.is_ascii_digit()) && is_float(unsigned, digit, true) => "number",
+        _ if unsigned.starts_with(|c: char| c.is_ascii_digit()) && is_float(unsigned, digit, true) => {
+            "number"
+        }
         // PyYAML allows no sign before a leading dot.
         _ if text.starts_with('.')
             && text[1..].starts_with(|c: char| c.is_ascii_digit())
@@ -158,7 +163,9 @@ fn is_date(text: &str) -> bool {
         && bytes[4] == b'-'
         && text.matches('-').count() >= 2
         && bytes[5].is_ascii_digit()
-        && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | '+' | ' ' | '\t' | 'T' | 't' | 'Z'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | '+' | ' ' | '\t' | 'T' | 't' | 'Z'))
         && (bytes.len() == 10 || text.contains(':'))
 }
 

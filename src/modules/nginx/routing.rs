@@ -5,12 +5,15 @@
 //! initial sync, query. Both agree in this way: a location that looks at the path alone, and before
 //! which no route of the topology stands in a *later* file, passes its requests straight to its
 //! upstream: whatever should have won, has been asked before. Every other location asks the table
-//! `$PREFIX_route`, a `map` of all routes in the topology's order over `METHOD KIND PATH`. So an
-//! answer depends only on the path having matched some location, never on which one, and no proof
-//! about overlapping expressions is needed.
+//! `$PREFIX_route`, a `map` of all routes in the topology's order over `METHOD MISSING PATH`, where
+//! MISSING lists the query parameters that are not there: `,since,`. So an answer depends only on
+//! the path having matched some location, never on which one, and no proof about overlapping
+//! expressions is needed.
+
+use std::collections::BTreeSet;
 
 use super::{Directive, block, comment, line};
-use crate::topology::{Route, Topology};
+use crate::topology::{Condition, Route, Topology};
 
 /// Routes with what decides where they stand.
 pub(super) struct Routing<'a> {
@@ -32,8 +35,16 @@ impl<'a> Routing<'a> {
         let mut pools: Vec<&str> = Vec::new();
         for route in &routes {
             anchored(&route.regex)?;
-            if !topology.upstreams.contains_key(&route.upstream) {
-                return Err(format!("route {:?}: there is no upstream {:?}", route.class, route.upstream));
+            let words = route.methods.iter().chain(match &route.condition {
+                Some(Condition::WithoutQuery(parameter)) => Some(parameter),
+                None => None,
+            });
+            if let Some(word) = words.into_iter().find(|word| !is_word(word)) {
+                return Err(format!("route {:?}: {word:?} is no method or parameter", route.class));
+            }
+            if topology.upstreams.get(&route.upstream).is_none_or(|upstream| upstream.servers.is_empty()) {
+                let text = "has no process that listens";
+                return Err(format!("route {:?}: upstream {:?} {text}", route.class, route.upstream));
             }
             if !pools.contains(&route.pool.as_str()) {
                 pools.push(&route.pool);
@@ -45,11 +56,17 @@ impl<'a> Routing<'a> {
     /// The pool's file: its locations, in the topology's order.
     pub fn locations(&self, pool: &str, headers: &str) -> Vec<Directive> {
         let mut classes: Vec<&str> = Vec::new();
+        let mut paths: Vec<&str> = Vec::new();
         let mut locations = Vec::new();
         for (index, route) in self.routes.iter().enumerate().filter(|(_, route)| route.pool == pool) {
             if !classes.contains(&route.class.as_str()) {
                 classes.push(&route.class);
             }
+            // nginx would never reach a second location for one path; the table knows both routes.
+            if paths.contains(&route.regex.as_str()) {
+                continue;
+            }
+            paths.push(&route.regex);
             let (upstream, timeout) = self.target(index);
             locations.push(block(
                 "location",
@@ -77,24 +94,24 @@ impl<'a> Routing<'a> {
             let upstream = &self.topology.upstreams[&route.upstream].name;
             line(&format!("~{}", row(route)), &[upstream])
         }));
-        vec![
-            comment("A sync is initial without the token of an earlier one, or when it asks for everything."),
-            block(
-                "map",
-                &["$arg_full_state:$arg_since$arg_from$arg_pos", &format!("${prefix}_sync_kind")],
-                vec![
-                    line("default", &["incremental"]),
-                    line("~^true:", &["initial"]),
-                    line("~^[^:]*:$", &["initial"]),
-                ],
-            ),
-            comment("All routes, first match wins: method, kind of sync, path."),
-            block(
-                "map",
-                &[&format!("$request_method ${prefix}_sync_kind $uri"), &format!("${prefix}_route")],
-                rows,
-            ),
-        ]
+        let mut tree = Vec::new();
+        let mut missing = String::from(",");
+        for parameter in self.parameters() {
+            let variable = format!("${prefix}_no_{parameter}");
+            missing.push_str(&format!("{variable},"));
+            let rows = vec![line("default", &["-"]), line("", &[parameter])];
+            tree.push(block("map", &[&format!("$arg_{parameter}"), &variable], rows));
+        }
+        tree.push(comment("All routes, first match wins: method, query parameters that are missing, path."));
+        let source = format!("$request_method {missing} $uri");
+        tree.push(block("map", &[&source, &format!("${prefix}_route")], rows));
+        tree
+    }
+
+    /// Query parameters that routes look at.
+    fn parameters(&self) -> BTreeSet<&str> {
+        let conditions = self.routes.iter().filter_map(|route| route.condition.as_ref());
+        conditions.map(|Condition::WithoutQuery(parameter)| parameter.as_str()).collect()
     }
 
     /// Where a location sends its requests, and how long they may be silent, in seconds.
@@ -116,13 +133,14 @@ impl<'a> Routing<'a> {
     }
 }
 
-fn guarded(route: &Route) -> bool {
-    !route.methods.is_empty() || initial_only(route)
+/// Letters, digits and underscores: what nginx takes in a variable's name.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether a route wants only those requests of its path that start a sync.
-fn initial_only(route: &Route) -> bool {
-    route.class == "initial_sync" && (route.regex.ends_with("/sync$") || route.regex.ends_with("/events$"))
+/// Whether a route looks at more than the path.
+fn guarded(route: &Route) -> bool {
+    !route.methods.is_empty() || route.condition.is_some()
 }
 
 /// A row of the table. Preflight requests go with the methods they ask about: every process
@@ -132,9 +150,12 @@ fn row(route: &Route) -> String {
         [] => "[^ ]+".to_owned(),
         methods => format!("(?:{}|OPTIONS)", methods.join("|")),
     };
-    let kind = if initial_only(route) { "initial" } else { "[^ ]+" };
+    let missing = match &route.condition {
+        None => "[^ ]+".to_owned(),
+        Some(Condition::WithoutQuery(parameter)) => format!("[^ ]*,{parameter},[^ ]*"),
+    };
     let path = route.regex.strip_prefix('^').unwrap_or(&route.regex);
-    format!("^{methods} {kind} {path}")
+    format!("^{methods} {missing} {path}")
 }
 
 /// An expression can only be put behind method and kind if it starts at the path's start and has

@@ -33,7 +33,9 @@ pub(in crate::modules) fn files(
     if !topology.upstreams.values().any(|upstream| upstream.name == main.name) {
         http.push(balance::upstream(&main, &prefix));
     }
-    http.extend(topology.upstreams.values().map(|upstream| balance::upstream(upstream, &prefix)));
+    // nginx refuses an upstream without servers.
+    let alive = topology.upstreams.values().filter(|upstream| !upstream.servers.is_empty());
+    http.extend(alive.map(|upstream| balance::upstream(upstream, &prefix)));
 
     let mut locations: Vec<Directive> = routing
         .pools
@@ -76,7 +78,9 @@ fn literal(text: &str) -> Result<&str, String> {
 
 /// The main process as an upstream: what matches no route goes there.
 fn main(topology: &Topology) -> Result<Upstream, String> {
-    if let Some(upstream) = topology.upstreams.values().find(|upstream| upstream.pool == "main") {
+    if let Some(upstream) =
+        topology.upstreams.values().find(|one| one.pool == "main" && !one.servers.is_empty())
+    {
         return Ok(upstream.clone());
     }
     let instance = topology.instances.iter().find(|instance| instance.pool == "main");
