@@ -1,0 +1,71 @@
+//! Upstreams and the keys they hash by.
+//!
+//! Literal addresses only: a name may resolve to ::1 while the process binds 127.0.0.1.
+//! `max_fails=0`: a worker that restarts is asked again at once, not shunned for ten seconds.
+//! Idle connections are given up after 30 s, before Twisted does (60 s): a POST sent into a closing
+//! connection is an error that nginx may not retry.
+
+use super::{Directive, block, line};
+use crate::topology::{Balance, Upstream};
+
+/// `upstream NAME { … }`
+pub(super) fn upstream(upstream: &Upstream, prefix: &str) -> Directive {
+    let mut inside = match upstream.balance {
+        Balance::RoundRobin => Vec::new(),
+        Balance::User => vec![line("hash", &[&format!("${prefix}_user"), "consistent"])],
+        Balance::Room => vec![line("hash", &[&format!("${prefix}_room"), "consistent"])],
+        // After realip: the client, not the proxy before this one.
+        Balance::Source => vec![line("hash", &["$remote_addr", "consistent"])],
+        // Shared by nginx's processes, else each counts for itself.
+        Balance::LeastConn => vec![line("zone", &[&upstream.name, "64k"]), line("least_conn", &[])],
+    };
+    for (_, address) in &upstream.servers {
+        inside.push(line("server", &[address, "max_fails=0"]));
+    }
+    inside.push(line("keepalive", &["32"]));
+    inside.push(line("keepalive_timeout", &["30s"]));
+    block("upstream", &[&upstream.name], inside)
+}
+
+/// The maps behind `$PREFIX_user` and `$PREFIX_room`, as far as an upstream uses them.
+pub(super) fn keys<'a>(upstreams: impl Iterator<Item = &'a Upstream>, prefix: &str) -> Vec<Directive> {
+    let used: Vec<Balance> = upstreams.map(|upstream| upstream.balance).collect();
+    let room = used.contains(&Balance::Room);
+    let mut tree = Vec::new();
+    if room || used.contains(&Balance::User) {
+        tree.push(block(
+            "map",
+            &["$http_authorization", &format!("${prefix}_token")],
+            vec![
+                line("default", &["$arg_access_token"]),
+                line(&format!("~*^bearer +(?<{prefix}_bearer>[^ ]+)"), &[&format!("${prefix}_bearer")]),
+            ],
+        ));
+        // Synapse's own tokens carry the user: all devices of one share a process and its cache.
+        // Others (Matrix Authentication Service, appservices) count whole. No token, no hot spot.
+        tree.push(block(
+            "map",
+            &[&format!("${prefix}_token"), &format!("${prefix}_user")],
+            vec![
+                line("default", &[&format!("${prefix}_token")]),
+                line("", &["$remote_addr"]),
+                line(&format!("~^syt_(?<{prefix}_localpart>[^_]+)_"), &[&format!("${prefix}_localpart")]),
+            ],
+        ));
+    }
+    if room {
+        // From $uri, not $request_uri: `!a:b` and `%21a%3Ab` are one room.
+        tree.push(block(
+            "map",
+            &["$uri", &format!("${prefix}_room")],
+            vec![
+                line("default", &[&format!("${prefix}_user")]),
+                line(
+                    &format!("~/(?:rooms|join|knock)/(?<{prefix}_room_id>[^/]+)"),
+                    &[&format!("${prefix}_room_id")],
+                ),
+            ],
+        ));
+    }
+    tree
+}
