@@ -149,11 +149,11 @@ impl<'a> LogIn<'a> {
         match until_done(self.session, self.socket, self.deadline, || call(self.session)) {
             Ok(()) if self.session.authenticated() => Ok(Outcome::In),
             Ok(()) => Ok(Outcome::Refused),
-            Err(Halt::Ssh(error)) if REFUSED.contains(&code(&error)) => Ok(Outcome::Refused),
-            Err(Halt::Ssh(error)) if GONE.contains(&code(&error)) => {
+            Err(Halt::Ssh(error)) if hung_up(&error) => {
                 self.tried.push(shown.to_owned());
                 Err(self.refused(true))
             }
+            Err(Halt::Ssh(error)) if REFUSED.contains(&code(&error)) => Ok(Outcome::Refused),
             Err(Halt::Ssh(error)) => Ok(Outcome::Unusable(error.message().to_owned())),
             Err(Halt::Deadline) => Err(Error::Connect {
                 address: address(self.target),
@@ -186,15 +186,27 @@ impl<'a> LogIn<'a> {
     }
 }
 
-/// Asks an agent for its keys and waits for the first byte of the answer
-/// (draft-ietf-sshm-ssh-agent, SSH_AGENTC_REQUEST_IDENTITIES).
+/// Whether the connection ended instead of an answer coming. ⚑ libssh2 gives that the number of a refused key while
+/// it waits for the answer; only the text differs.
+fn hung_up(error: &ssh2::Error) -> bool {
+    GONE.contains(&code(error)) || (code(error) == REFUSED[1] && error.message().starts_with("Waiting for"))
+}
+
+/// Asks an agent for its keys and waits for the whole answer, which is thrown away
+/// (draft-ietf-sshm-ssh-agent, SSH_AGENTC_REQUEST_IDENTITIES; at most 256 KiB, as in OpenSSH).
 fn list_request(mut stream: UnixStream, deadline: Instant) -> std::io::Result<()> {
     use std::io::{Read as _, Write as _};
     let left = deadline.saturating_duration_since(Instant::now()).max(std::time::Duration::from_millis(1));
     stream.set_read_timeout(Some(left))?;
     stream.set_write_timeout(Some(left))?;
-    stream.write_all(&[0, 0, 0, 1, 11])?;
-    stream.read_exact(&mut [0]).map_err(|error| match error.kind() {
+    let mut ask = || {
+        stream.write_all(&[0, 0, 0, 1, 11])?;
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length).min(256 * 1024);
+        stream.read_exact(&mut vec![0; length as usize])
+    };
+    ask().map_err(|error| match error.kind() {
         std::io::ErrorKind::WouldBlock => std::io::Error::other("it does not answer"),
         _ => error,
     })

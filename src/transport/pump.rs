@@ -118,6 +118,10 @@ impl<'a> SshExec<'a> {
         let status = if signal.exit_signal.is_some() { None } else { Some(status) };
         self.ended = Some(status);
         self.queue.clear();
+        if writable(&self.session.socket) {
+            // Early, so that the host has forgotten this command when the next one comes. Freeing repeats it.
+            let _ = self.channel.close();
+        }
         Ok(Event::Exit(status))
     }
 

@@ -135,6 +135,21 @@ impl SshSession {
         Err(Error::Connect { address: self.address.clone(), reason, help })
     }
 
+    /// ⚑ sshd counts a command that has ended (MaxSessions) until it next looks around, after it has already read
+    /// our request for the next one: a refusal that follows a command is asked again for half a second.
+    fn open_channel(&self, deadline: Instant) -> Result<ssh2::Channel, Halt> {
+        let mut pauses = [10, 20, 40, 80, 150, 200].into_iter().filter(|_| self.counters.execs() > 0);
+        loop {
+            let opened = until_done(&self.session, &self.socket, deadline, || self.session.channel_session());
+            match (opened, pauses.next()) {
+                (Err(Halt::Ssh(error)), Some(pause)) if DENIED.contains(&code(&error)) => {
+                    std::thread::sleep(Duration::from_millis(pause));
+                }
+                (opened, _) => return opened,
+            }
+        }
+    }
+
     /// Why the connection is no more. `error` is libssh2's last word.
     pub(super) fn lost(&self, error: Option<ssh2::Error>) -> Error {
         let reason = match error {
@@ -182,8 +197,7 @@ impl Session for SshSession {
         }
         let deadline = Instant::now() + self.patience;
         let mut channel =
-            until_done(&self.session, &self.socket, deadline, || self.session.channel_session())
-                .map_err(|halt| self.not_started(halt, "open a channel"))?;
+            self.open_channel(deadline).map_err(|halt| self.not_started(halt, "open a channel"))?;
         until_done(&self.session, &self.socket, deadline, || channel.exec(command))
             .map_err(|halt| self.not_started(halt, "start the command"))?;
         self.counters.exec();

@@ -2,6 +2,15 @@
 //!
 //! Needs openssh-server and root (sshd logs in the user it runs as). Fails, and says so, if sshd is missing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "all of it is test"
+)]
+
+mod bad_links;
 mod host_keys;
 mod local;
 mod logging_in;
@@ -59,4 +68,10 @@ fn noise(length: usize) -> Vec<u8> {
         (state >> 24) as u8
     };
     (0..length).map(next).collect()
+}
+
+/// What this thread has computed so far, to tell waiting from looping.
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

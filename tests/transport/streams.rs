@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use synprov::transport::{Error, Event, Session};
 
 use crate::sshd::Sshd;
-use crate::{noise, run};
+use crate::{noise, run, thread_cpu};
 
 /// The behaviour that every transport shows; local.rs runs it too.
 pub fn check_streams(session: &mut dyn Session) {
@@ -100,11 +100,6 @@ fn a_full_pipe_costs_no_cpu() {
     let cpu = thread_cpu();
     assert_eq!(exec.next(Duration::from_millis(800)).unwrap(), Event::Idle);
     assert!(thread_cpu() - cpu < Duration::from_millis(100), "waiting is not looping");
-}
-
-fn thread_cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! Links that are slow, cut, or silently dead, made by a proxy between us and a real sshd.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use synprov::transport::{Error, Event, Target};
+
+use crate::sshd::{Sshd, connect};
+use crate::{noise, run, thread_cpu};
+
+/// What a link does, changeable while it is in use.
+#[derive(Default)]
+struct Link {
+    /// Nothing passes any more, and nobody is told.
+    frozen: AtomicBool,
+    /// After so many bytes (0: never) both ends are closed.
+    cut_after: AtomicUsize,
+    passed: AtomicUsize,
+}
+
+/// A narrow link to `sshd`: 2 KiB at a time, with the smallest buffers that the kernel gives.
+fn link(sshd: &Sshd) -> (Target, Arc<Link>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 1).unwrap();
+    // Loopback's segments of 64 KiB would give us a send buffer that takes everything; real networks do not.
+    socket2::SockRef::from(&listener).set_tcp_mss(536).unwrap();
+    let (port, to) = (listener.local_addr().unwrap().port(), sshd.port);
+    let link = Arc::new(Link::default());
+    let shared = link.clone();
+    std::thread::spawn(move || {
+        let (near, _) = listener.accept().unwrap();
+        let far = TcpStream::connect(("127.0.0.1", to)).unwrap();
+        for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+            let link = shared.clone();
+            std::thread::spawn(move || pass(&link, from, to));
+        }
+    });
+    let key = crate::sshd::public(&sshd.path("host_ed25519"));
+    let target = Target { port, host_key: Some(key), ..sshd.target() };
+    (target, link)
+}
+
+fn pass(link: &Link, mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 2048];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        while link.frozen.load(SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let passed = link.passed.fetch_add(count, SeqCst) + count;
+        let limit = link.cut_after.load(SeqCst);
+        if (limit > 0 && passed > limit) || to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn a_narrow_link_loses_nothing_and_costs_little() {
+    let sshd = Sshd::start(&["RekeyLimit 1M"]);
+    let (target, _link) = link(&sshd);
+    let mut session = connect(&target).unwrap();
+    let big = noise(4 << 20);
+    let (wall, cpu) = (Instant::now(), thread_cpu());
+    assert!(run(&mut *session, "cat", &big).stdout == big);
+    println!("{:?} of {:?}", thread_cpu() - cpu, wall.elapsed());
+    assert_eq!(run(&mut *session, "echo next", b"").stdout, b"next\n");
+}
+
+#[test]
+fn a_cut_is_a_loss_wherever_it_comes() {
+    let sshd = Sshd::start(&[]);
+    // Where a log-in ends on this link, to have cuts before and after it.
+    let (target, whole) = link(&sshd);
+    run(&mut *connect(&target).unwrap(), "cat", b"x");
+    let one = whole.passed.load(SeqCst);
+    for limit in [1, one / 8, one / 3, one / 2, one * 3 / 4, one * 7 / 8, one + 40_000, one + 3_000_000] {
+        let (target, link) = link(&sshd);
+        link.cut_after.store(limit, SeqCst);
+        let start = Instant::now();
+        let outcome = connect(&target).and_then(|mut session| {
+            let mut exec = session.exec("cat")?;
+            exec.send(&noise(4 << 20))?;
+            exec.close_stdin()?;
+            loop {
+                if let Event::Exit(status) = exec.next(Duration::from_secs(5))? {
+                    return Ok(status);
+                }
+            }
+        });
+        let error = outcome.expect_err("the link was cut");
+        assert!(
+            matches!(error, Error::Connect { .. } | Error::Auth { .. } | Error::Lost { .. }),
+            "{limit}: {error:?}"
+        );
+        assert!(limit < one || matches!(error, Error::Lost { .. }), "{limit} of {one}: {error:?}");
+        assert!(start.elapsed() < Duration::from_secs(15), "{limit}");
+    }
+}
+
+#[test]
+fn a_dead_link_is_silence_and_is_left_at_once() {
+    let sshd = Sshd::start(&[]);
+    let (target, link) = link(&sshd);
+    let mut session = connect(&target).unwrap();
+    let mut exec = session.exec("cat").unwrap();
+    link.frozen.store(true, SeqCst);
+    exec.send(&noise(8 << 20)).unwrap();
+    let cpu = thread_cpu();
+    assert_eq!(exec.next(Duration::from_millis(1500)).unwrap(), Event::Idle);
+    assert!(exec.unsent() > 0);
+    assert!(thread_cpu() - cpu < Duration::from_millis(500), "waiting is not looping");
+    let start = Instant::now();
+    drop(exec);
+    drop(session);
+    assert!(start.elapsed() < Duration::from_millis(500), "nothing waits for a dead peer");
+    link.frozen.store(false, SeqCst);
+}
