@@ -132,7 +132,8 @@ pub trait Transport: Send + Sync {
 pub trait Session: Send {
     /// Starts `command` (one exec). The login shell may be anything: let [`remote_command`] make it.
     /// Dropping the [`Exec`] before [`Event::Exit`] closes the command's stdin and abandons it; it is not
-    /// killed, and a second command beside it is refused by hosts with `MaxSessions 1`.
+    /// killed, and a second command beside it is refused by hosts with `MaxSessions 1`. Dropped with bytes
+    /// unsent, it takes the connection with it: what follows is [`Error::Lost`].
     fn exec(&mut self, command: &str) -> Result<Box<dyn Exec + '_>, Error>;
 
     /// What this session has cost so far; a handle that stays readable while a command runs.

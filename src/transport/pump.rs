@@ -192,6 +192,7 @@ impl Drop for SshExec<'_> {
     fn drop(&mut self) {
         // Freeing the channel sends EOF and CLOSE. If a packet is half sent, neither can go out, nor anything else.
         if self.ended.is_none() && !(self.queue.is_empty() && writable(&self.session.socket)) {
+            self.session.jammed.set(true);
             let _ = self.session.socket.shutdown(Shutdown::Both);
         }
     }

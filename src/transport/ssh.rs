@@ -3,6 +3,7 @@
 //! One session is one thread's. It is always in non-blocking mode: libssh2's own blocking mode knows no deadline for
 //! a whole log-in. Must never be here: host-key policy (`host_key`), keys (`auth`), streams (`pump`).
 
+use std::cell::Cell;
 use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -65,6 +66,7 @@ impl Transport for Ssh2 {
             address: address(target),
             patience: target.connect_timeout,
             counters: Counters::default(),
+            jammed: Cell::new(false),
         };
         session.handshake(target, deadline)?;
         let key = session.session.host_key().map(|(key, _)| key.to_vec()).unwrap_or_default();
@@ -91,6 +93,8 @@ pub(super) struct SshSession {
     pub(super) counters: Counters,
     /// How long the host may take to start a command.
     patience: Duration,
+    /// Nothing more can be sent: a packet is half sent and nobody is left who could finish it.
+    pub(super) jammed: Cell<bool>,
 }
 
 impl SshSession {
@@ -193,6 +197,12 @@ impl Session for SshSession {
                 address: self.address.clone(),
                 reason: "the command holds a zero byte".into(),
                 help: "send such bytes on stdin".into(),
+            });
+        }
+        if self.jammed.get() {
+            return Err(Error::Lost {
+                address: self.address.clone(),
+                reason: "it was given up together with an earlier command".into(),
             });
         }
         let deadline = Instant::now() + self.patience;

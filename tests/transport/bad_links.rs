@@ -16,6 +16,8 @@ use crate::{noise, run, thread_cpu};
 struct Link {
     /// Nothing passes any more, and nobody is told.
     frozen: AtomicBool,
+    /// Nothing passes from us to the host; the other way is open.
+    deaf: AtomicBool,
     /// After so many bytes (0: never) both ends are closed.
     cut_after: AtomicUsize,
     passed: AtomicUsize,
@@ -33,9 +35,10 @@ fn link(sshd: &Sshd) -> (Target, Arc<Link>) {
     std::thread::spawn(move || {
         let (near, _) = listener.accept().unwrap();
         let far = TcpStream::connect(("127.0.0.1", to)).unwrap();
-        for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+        let (near_too, far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        for (from, to, ours) in [(near, far, true), (far_too, near_too, false)] {
             let link = shared.clone();
-            std::thread::spawn(move || pass(&link, from, to));
+            std::thread::spawn(move || pass(&link, from, to, ours));
         }
     });
     let key = crate::sshd::public(&sshd.path("host_ed25519"));
@@ -43,10 +46,10 @@ fn link(sshd: &Sshd) -> (Target, Arc<Link>) {
     (target, link)
 }
 
-fn pass(link: &Link, mut from: TcpStream, mut to: TcpStream) {
+fn pass(link: &Link, mut from: TcpStream, mut to: TcpStream, ours: bool) {
     let mut buffer = [0; 2048];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        while link.frozen.load(SeqCst) {
+        while link.frozen.load(SeqCst) || (ours && link.deaf.load(SeqCst)) {
             std::thread::sleep(Duration::from_millis(10));
         }
         let passed = link.passed.fetch_add(count, SeqCst) + count;
@@ -116,7 +119,49 @@ fn a_dead_link_is_silence_and_is_left_at_once() {
     assert!(thread_cpu() - cpu < Duration::from_millis(500), "waiting is not looping");
     let start = Instant::now();
     drop(exec);
+    // A packet is half sent and its command is gone: nothing can follow it on this connection.
+    assert!(matches!(session.exec("true"), Err(Error::Lost { .. })));
     drop(session);
     assert!(start.elapsed() < Duration::from_millis(500), "nothing waits for a dead peer");
     link.frozen.store(false, SeqCst);
+}
+
+#[test]
+fn a_flood_towards_us_while_we_cannot_send() {
+    let sshd = Sshd::start(&[]);
+    let (target, link) = link(&sshd);
+    let mut session = connect(&target).unwrap();
+    let flood = 3_000_000;
+    let mut exec = session.exec(&format!("head -c 4; head -c {flood} /dev/zero; cat | wc -c")).unwrap();
+    exec.send(b"now ").unwrap();
+    assert_eq!(exec.next(Duration::from_secs(20)).unwrap(), Event::Stdout(b"now ".to_vec()));
+    link.deaf.store(true, SeqCst);
+    exec.send(&noise(1 << 20)).unwrap();
+    exec.close_stdin().unwrap();
+    let mut got = 0;
+    while let Event::Stdout(bytes) = exec.next(Duration::from_millis(500)).unwrap() {
+        got += bytes.len();
+    }
+    // The socket stays readable, but libssh2 reads no more before it could widen the window.
+    assert!((100_000..flood).contains(&got), "{got}");
+    let cpu = thread_cpu();
+    assert_eq!(exec.next(Duration::from_millis(1500)).unwrap(), Event::Idle);
+    assert!(
+        thread_cpu() - cpu < Duration::from_millis(150),
+        "{:?}: waiting is not looping",
+        thread_cpu() - cpu
+    );
+    link.deaf.store(false, SeqCst);
+    let mut rest = Vec::new();
+    loop {
+        match exec.next(Duration::from_secs(20)).unwrap() {
+            Event::Stdout(bytes) => rest.extend(bytes),
+            event => {
+                assert_eq!(event, Event::Exit(Some(0)));
+                break;
+            }
+        }
+    }
+    assert_eq!(got + rest.len(), flood + "1048576\n".len());
+    assert!(rest.ends_with(b"1048576\n"));
 }
