@@ -2,8 +2,36 @@
 //!
 //! A transport knows nothing of facts, plans or steps, and no inventory: a [`Target`] says all.
 //! Every wait has a deadline. Every failure is an [`Error`] whose text says what to do.
+//!
+//! What a command may contain: sshd gives it to the user's login shell, whichever that is. A command
+//! made by [`remote_command`] is read alike by bash, dash, ksh, zsh, fish, csh and tcsh; anything else
+//! is at the caller's risk. Must never be here: retries (the caller knows what is safe to repeat), a way
+//! to switch host-key checks off, and secrets inside a command.
+
+mod auth;
+mod command;
+mod counters;
+mod dial;
+mod host_key;
+mod known_hosts;
+mod local;
+mod pump;
+mod queue;
+mod ssh;
+mod wait;
 
 use std::time::Duration;
+
+pub use command::{CommandError, remote_command};
+pub use counters::Counters;
+pub use local::Local;
+pub use ssh::Ssh2;
+
+/// The transport for a host's address: `local` is this machine, anything else is reached over SSH
+/// with this process' agent (`SSH_AUTH_SOCK`) and default keys.
+pub fn choose(address: &str) -> Box<dyn Transport> {
+    if address == "local" { Box::new(Local) } else { Box::new(Ssh2::from_environment()) }
+}
 
 /// Everything needed to reach one host.
 #[derive(Debug, Clone)]
@@ -61,6 +89,16 @@ pub enum Error {
         /// What to do.
         help: String,
     },
+    /// Logged in, but the host starts no command; also: a command that cannot be sent.
+    #[error("cannot run a command on {address}: {reason}")]
+    Exec {
+        /// `ADDRESS:PORT`, or `local`.
+        address: String,
+        /// One clause.
+        reason: String,
+        /// What to do.
+        help: String,
+    },
     /// The connection died or fell silent in the middle.
     #[error("lost the connection to {address}: {reason}")]
     Lost {
@@ -75,9 +113,10 @@ impl Error {
     /// What the operator can do about it, if there is more to say than the sentence itself.
     pub fn help(&self) -> Option<&str> {
         match self {
-            Error::Connect { help, .. } | Error::HostKey { help, .. } | Error::Auth { help, .. } => {
-                Some(help)
-            }
+            Error::Connect { help, .. }
+            | Error::HostKey { help, .. }
+            | Error::Auth { help, .. }
+            | Error::Exec { help, .. } => Some(help),
             Error::Lost { .. } => None,
         }
     }
@@ -91,9 +130,16 @@ pub trait Transport: Send + Sync {
 
 /// A logged-in connection to one host.
 pub trait Session: Send {
-    /// Starts `command` (one exec). The login shell may be anything; `command` is one line
-    /// without double quotes, `!`, backslash or newline outside its single-quoted argument.
+    /// Starts `command` (one exec). The login shell may be anything: let [`remote_command`] make it.
+    /// Dropping the [`Exec`] before [`Event::Exit`] closes the command's stdin and abandons it; it is not
+    /// killed, and a second command beside it is refused by hosts with `MaxSessions 1`. Dropped with bytes
+    /// unsent, it takes the connection with it: what follows is [`Error::Lost`].
     fn exec(&mut self, command: &str) -> Result<Box<dyn Exec + '_>, Error>;
+
+    /// What this session has cost so far; a handle that stays readable while a command runs.
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
 }
 
 /// What came from a running command.
@@ -106,6 +152,8 @@ pub enum Event {
     /// Nothing happened before the deadline given to [`Exec::next`].
     Idle,
     /// Both streams are at their end and the command has ended with this status (`None`: by a signal).
+    /// Given again at every later call. Over ssh 0 is no proof of success by itself: libssh2 says 0 too
+    /// when a server closes the channel without a status, so what matters needs an end mark of its own.
     Exit(Option<i32>),
 }
 
