@@ -5,6 +5,7 @@
 //! also when starting failed half way. Never in this room: what is provisioned on the hosts, and
 //! anything that reaches a real host.
 
+pub mod client;
 mod error;
 mod host;
 mod image;
@@ -14,8 +15,10 @@ mod outward;
 mod process;
 mod spec;
 mod state;
+mod story;
 mod tls;
 mod up;
+pub mod verify;
 
 pub use error::LabError;
 pub use spec::{Distro, Flavour, HostSpec, LabSpec, Outward, Sudo, lab_name};
