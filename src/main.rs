@@ -1,5 +1,5 @@
 //! The program: parse, run, exit code.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(1)
+    synprov::cli::run(std::env::args_os()).into()
 }

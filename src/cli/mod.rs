@@ -1,1 +1,127 @@
-//! cli
+//! The command line: one file a subcommand. The only room that reads flags, the environment, the
+//! inventory's files and the clock, and that decides exit codes.
+
+mod apply;
+mod check;
+mod exit;
+mod generate;
+mod hosts;
+mod load;
+mod output;
+mod plan;
+mod progress;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use exit::Exit;
+use output::{ColorChoice, Output};
+
+/// Matrix Synapse with workers on your hosts, planned and applied over plain SSH
+///
+/// One inventory describes hosts and workers. `check` reads it offline, `plan` shows what differs on
+/// the hosts and why, `apply` does exactly that, `rehearse` does it on throwaway hosts first.
+#[derive(Debug, Parser)]
+#[command(name = "synprov", version, after_help = exit::HELP, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: ColorChoice,
+
+    /// Say more (-v steps' output, -vv what travels)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read the inventory and report everything that is wrong with it, offline
+    Check(check::CheckArgs),
+    /// Show what would change on every host, in which order, and why; changes nothing
+    Plan(plan::PlanArgs),
+    /// Show the plan, ask, and do it
+    Apply(apply::ApplyArgs),
+    /// Print a completion script for a shell
+    Completion(generate::CompletionArgs),
+    /// Write the man pages into a directory
+    #[command(hide = true)]
+    Man(generate::ManArgs),
+}
+
+/// Which inventory, and how it is read.
+#[derive(Debug, Clone, Args)]
+pub struct InventoryArgs {
+    /// The inventory
+    #[arg(env = "SYNPROV_INVENTORY", default_value = "inventory.yaml", value_name = "INVENTORY")]
+    pub inventory: PathBuf,
+
+    /// Refuse to extend inventory.lock (in CI and cron)
+    #[arg(long)]
+    pub locked: bool,
+
+    /// Directory with modules that add to the built-in ones or shadow them [default: modules/ beside the inventory]
+    #[arg(long, env = "SYNPROV_MODULES", value_name = "DIR")]
+    pub modules: Option<PathBuf>,
+}
+
+/// Which hosts, and how they are spoken with.
+#[derive(Debug, Clone, Args)]
+pub struct HostArgs {
+    /// Only these hosts (names, separated by commas)
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    pub limit: Vec<String>,
+
+    /// How many hosts are spoken with at a time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub forks: u16,
+
+    /// Seconds until a host that does not answer is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+
+    /// Let synprov overwrite and own things on hosts that it has no record of
+    #[arg(long)]
+    pub adopt: bool,
+
+    /// Allow PostgreSQL or Redis of a running deployment to be restarted
+    #[arg(long)]
+    pub allow_datastore_restart: bool,
+}
+
+/// Runs the program with these arguments (the first is its name).
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version to standard output, errors to standard error.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let output = Output::new(cli.color, cli.verbose);
+    let level = match cli.verbose {
+        0 | 1 => tracing::Level::WARN,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    // A second initialisation (tests in one process) changes nothing.
+    drop(
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(output.color_talk)
+            .without_time()
+            .try_init(),
+    );
+    match cli.command {
+        Command::Check(arguments) => check::run(&arguments, &output),
+        Command::Plan(arguments) => plan::run(&arguments, &output),
+        Command::Apply(arguments) => apply::run(&arguments, &output),
+        Command::Completion(arguments) => generate::completion(&arguments, &output),
+        Command::Man(arguments) => generate::man(&arguments, &output),
+    }
+}

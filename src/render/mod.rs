@@ -3,5 +3,8 @@
 //! Never in this room: decisions about what to do, files, hosts.
 
 pub mod diagnostic;
+pub mod paint;
+pub mod plan;
+pub mod report;
 
 mod mask;

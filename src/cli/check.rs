@@ -1,0 +1,97 @@
+//! `synprov check`: everything that can be known without a host.
+
+use clap::Args;
+use serde_json::json;
+
+use super::load::{Unloadable, load};
+use super::{Exit, InventoryArgs, Output};
+use crate::diagnostic::Diagnostic;
+use crate::render::diagnostic;
+
+/// `synprov check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    inventory: InventoryArgs,
+
+    /// Report as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it: 0 if nothing is wrong (warnings are allowed), else 1.
+pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
+    let path = &arguments.inventory.inventory;
+    let name = path.display().to_string();
+    match load(&arguments.inventory, None) {
+        Ok(loaded) => {
+            let extended = loaded.lock_is_extended();
+            if arguments.json {
+                report(&loaded.diagnostics, &name, &loaded.source, &[], output);
+            } else {
+                if !loaded.diagnostics.is_empty() {
+                    output.talk(&diagnostic::text(
+                        &loaded.diagnostics,
+                        &name,
+                        &loaded.source,
+                        output.color_talk,
+                    ));
+                }
+                let topology = &loaded.topology;
+                let (hosts, workers) = (topology.hosts.len(), topology.instances.len() - 1);
+                let routes = topology.routes.len();
+                output.result(&format!(
+                    "{name} is valid: {hosts} {}, main and {workers} workers, {routes} routes, {} resources\n",
+                    if hosts == 1 { "host" } else { "hosts" },
+                    loaded.resources.len(),
+                ));
+                if extended && !arguments.inventory.locked {
+                    output.talk(&format!(
+                        "{} will be extended by the next plan or apply\n",
+                        loaded.lock_path().display()
+                    ));
+                }
+            }
+            if extended && arguments.inventory.locked {
+                output.error(
+                    &format!("{} would have to be extended", loaded.lock_path().display()),
+                    Some("run `synprov plan` and commit the file"),
+                );
+                return Exit::Error;
+            }
+            Exit::Done
+        }
+        Err(unloadable) => {
+            if arguments.json {
+                let Unloadable { diagnostics, source, errors } = &unloadable;
+                report(diagnostics, &name, source, errors, output);
+            } else {
+                unloadable.tell(path, output);
+            }
+            Exit::Error
+        }
+    }
+}
+
+fn report(
+    diagnostics: &[Diagnostic],
+    name: &str,
+    source: &str,
+    errors: &[(String, Option<String>)],
+    output: &Output,
+) {
+    let mut document = diagnostic::json(diagnostics, name, source);
+    if !errors.is_empty() {
+        document["valid"] = false.into();
+        let count = document["error_count"].as_u64().unwrap_or(0) + errors.len() as u64;
+        document["error_count"] = count.into();
+    }
+    if let Some(list) = document["diagnostics"].as_array_mut() {
+        for (summary, help) in errors {
+            list.push(
+                json!({"severity": "error", "summary": summary, "detail": help.as_deref().unwrap_or("")}),
+            );
+        }
+    }
+    output.result(&format!("{document:#}\n"));
+}

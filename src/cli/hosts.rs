@@ -1,0 +1,233 @@
+//! The hosts of a run: how each is reached, what it is asked, and what a plan over them is.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::load::Loaded;
+use super::{Exit, HostArgs, Output};
+use crate::facts::loader::random_token;
+use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather};
+use crate::inventory::SecretSource;
+use crate::plan::{Allow, Input, Plan, plan};
+use crate::secret::{Secret, sha256_hex};
+use crate::transport::{self, Target};
+
+/// Everything that was found out about the hosts of this run.
+pub struct Surveyed {
+    /// Open connections of the hosts that answered.
+    pub connections: Vec<Connection>,
+    /// Facts by host, in inventory order.
+    pub facts: IndexMap<String, HostFacts>,
+    /// Hosts that could not be had.
+    pub errors: Vec<(String, HostError)>,
+    /// Hosts that `--limit` left out.
+    pub excluded: Vec<String>,
+    /// Nonce of this run.
+    pub nonce: String,
+    /// Secrets of the controller.
+    pub secrets: BTreeMap<String, Secret>,
+    hashes: BTreeMap<String, String>,
+    allow: Allow,
+}
+
+impl Surveyed {
+    /// The plan over these facts.
+    pub fn plan(&self, loaded: &Loaded) -> Plan {
+        self.plan_from(loaded, &self.facts)
+    }
+
+    /// The plan over other facts of the same hosts.
+    pub fn plan_from(&self, loaded: &Loaded, facts: &IndexMap<String, HostFacts>) -> Plan {
+        let input =
+            Input::new(&loaded.topology, &loaded.resources, facts, &self.hashes, &self.excluded, self.allow);
+        plan(&input)
+    }
+
+    /// What the errors mean for the exit code.
+    pub fn exit(&self) -> Exit {
+        exit_of(&self.errors)
+    }
+}
+
+/// What failed hosts mean for the exit code.
+pub fn exit_of(errors: &[(String, HostError)]) -> Exit {
+    errors.iter().fold(Exit::Done, |exit, (_, error)| {
+        exit.worse(match error.kind {
+            HostErrorKind::Unreachable => Exit::Incomplete,
+            HostErrorKind::Locked => Exit::Locked,
+            HostErrorKind::Unfit => Exit::Incomplete,
+        })
+    })
+}
+
+/// Reads the controller's secrets and asks all hosts.
+pub fn survey(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<Surveyed, Exit> {
+    let excluded = excluded(loaded, &arguments.limit, output)?;
+    let secrets = controller_secrets(loaded, output)?;
+    let nonce = random_token();
+    // Secrets are compared as hashes of (nonce, hash of the value), just as hosts answer.
+    let hash = |secret: &Secret| sha256_hex(format!("{nonce}{}", sha256_hex(secret.expose())).as_bytes());
+    let hashes = secrets.iter().map(|(name, secret)| (name.clone(), hash(secret))).collect();
+    let mut transports = Vec::new();
+    for host in loaded.topology.hosts.keys().filter(|host| !excluded.contains(host)) {
+        let target = target(loaded, host, arguments)?;
+        transports.push((transport::choose(&target.address), target));
+    }
+    let asked: Vec<Asked<'_>> = transports
+        .iter()
+        .map(|(transport, target)| Asked {
+            target: target.clone(),
+            become_root: loaded.inventory.hosts.get(&target.name).is_some_and(|host| host.r#become),
+            transport: transport.as_ref(),
+            resources: loaded.resources.iter().filter(|one| one.address.host == target.name).collect(),
+        })
+        .collect();
+    let answers = gather(&asked, &loaded.topology.server_name, &nonce, usize::from(arguments.forks));
+    let (mut connections, mut facts, mut errors) = (Vec::new(), IndexMap::new(), Vec::new());
+    for (host, answer) in answers {
+        match answer {
+            Ok((connection, fact)) => {
+                connections.push(connection);
+                facts.insert(host, fact);
+            }
+            Err(error) => errors.push((host, error)),
+        }
+    }
+    tell(&errors, output);
+    let allow = Allow { adopt: arguments.adopt, datastore_restart: arguments.allow_datastore_restart };
+    Ok(Surveyed { connections, facts, errors, excluded, nonce, secrets, hashes, allow })
+}
+
+/// Tells the person which hosts failed and what to do.
+pub fn tell(errors: &[(String, HostError)], output: &Output) {
+    for (host, error) in errors {
+        output.error(&format!("{host}: {error}"), error.help.as_deref());
+    }
+}
+
+fn excluded(loaded: &Loaded, limit: &[String], output: &Output) -> Result<Vec<String>, Exit> {
+    let hosts = &loaded.topology.hosts;
+    if let Some(unknown) = limit.iter().find(|name| !hosts.contains_key(*name)) {
+        let known: Vec<&str> = hosts.keys().map(String::as_str).collect();
+        output.error(
+            &format!("--limit names {unknown:?}, which is no host of the inventory"),
+            Some(&format!("hosts are: {}", known.join(", "))),
+        );
+        return Err(Exit::Usage);
+    }
+    if limit.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(hosts.keys().filter(|host| !limit.contains(host)).cloned().collect())
+}
+
+/// How a host of the inventory is reached.
+fn target(loaded: &Loaded, name: &str, arguments: &HostArgs) -> Result<Target, Exit> {
+    let Some(host) = loaded.inventory.hosts.get(name) else { return Err(Exit::Error) };
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let user = host.user.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned());
+    Ok(Target {
+        name: name.to_owned(),
+        address: host.address.value.clone(),
+        port: host.port,
+        user,
+        identity_files: host.identity_files.iter().map(|path| expand(path, &home)).collect(),
+        known_hosts: vec![home.join(".ssh/known_hosts"), PathBuf::from("/etc/ssh/ssh_known_hosts")],
+        host_key: host.host_key.as_ref().map(|key| key.value.clone()),
+        accept_new: host.accept_new,
+        connect_timeout: Duration::from_secs(arguments.timeout),
+    })
+}
+
+/// `~/x` to the home directory.
+fn expand(path: &str, home: &Path) -> PathBuf {
+    path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| home.join(rest))
+}
+
+/// Values of all secrets that come from here.
+fn controller_secrets(loaded: &Loaded, output: &Output) -> Result<BTreeMap<String, Secret>, Exit> {
+    let mut secrets = BTreeMap::new();
+    let mut failed = false;
+    for (name, node) in &loaded.topology.secrets {
+        match value(&node.source, &loaded.path) {
+            None => {}
+            Some(Ok(secret)) => {
+                secrets.insert(name.clone(), secret);
+            }
+            Some(Err((summary, help))) => {
+                output.error(&format!("secret {name}: {summary}"), Some(&help));
+                failed = true;
+            }
+        }
+    }
+    if failed { Err(Exit::Error) } else { Ok(secrets) }
+}
+
+/// A secret's value from its source; `None`: it originates on a host.
+fn value(source: &SecretSource, inventory: &Path) -> Option<Result<Secret, (String, String)>> {
+    let trimmed = |mut bytes: Vec<u8>| {
+        // One newline at the end belongs to the file or the command, not to the value.
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        Secret::new(bytes)
+    };
+    match source {
+        SecretSource::Generate => None,
+        SecretSource::Env(variable) => Some(match std::env::var_os(variable) {
+            Some(value) if !value.is_empty() => {
+                use std::os::unix::ffi::OsStringExt as _;
+                Ok(Secret::new(value.into_vec()))
+            }
+            _ => Err((
+                format!("environment variable {variable} is not set"),
+                "set it for this run, e.g. from your password manager".to_owned(),
+            )),
+        }),
+        SecretSource::File(file) => {
+            let path = inventory.parent().unwrap_or(Path::new(".")).join(file);
+            Some(std::fs::read(&path).map(trimmed).map_err(|error| {
+                (
+                    format!("cannot read {}: {error}", path.display()),
+                    "the path is relative to the inventory".to_owned(),
+                )
+            }))
+        }
+        SecretSource::Command(words) => Some(from_command(words, inventory).map(trimmed)),
+    }
+}
+
+fn from_command(words: &[String], inventory: &Path) -> Result<Vec<u8>, (String, String)> {
+    let help = "it runs in the inventory's directory and must print the value and exit 0".to_owned();
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(("its command is empty".to_owned(), help));
+    };
+    let directory =
+        inventory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |reason: String| (format!("command {program:?} failed: {reason}"), help.clone());
+    // The terminal stays the person's: a password manager may ask for its passphrase there.
+    let mut child = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::inherit())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    let mut bytes = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(1 << 20).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    }
+    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(status.to_string()));
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(failed("it printed nothing".to_owned()));
+    }
+    Ok(bytes)
+}

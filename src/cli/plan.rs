@@ -1,0 +1,62 @@
+//! `synprov plan`: what would change, in which order, and why.
+
+use clap::Args;
+
+use super::hosts::survey;
+use super::load::load_or_tell;
+use super::{Exit, HostArgs, InventoryArgs, Output};
+use crate::render::plan::{DiffStyle, json, text};
+
+/// `synprov plan`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --json | jq .steps"
+)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    inventory: InventoryArgs,
+
+    #[command(flatten)]
+    hosts: HostArgs,
+
+    /// How much of what changes inside files is shown
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    diff: DiffStyle,
+
+    /// The plan as JSON on standard output
+    #[arg(long)]
+    json: bool,
+
+    /// Exit 2 if there are changes
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// Runs it.
+pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
+    let mut loaded = match load_or_tell(&arguments.inventory, None, output) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let surveyed = match survey(&loaded, &arguments.hosts, output) {
+        Ok(surveyed) => surveyed,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = loaded.save_lock(arguments.inventory.locked, output) {
+        return exit;
+    }
+    let plan = surveyed.plan(&loaded);
+    if arguments.json {
+        output.result(&json(&plan, &surveyed.errors));
+    } else {
+        output.result(&text(&plan, arguments.diff, output.color, surveyed.errors.len()));
+    }
+    let mut exit = surveyed.exit();
+    if !plan.refusals.is_empty() {
+        exit = exit.worse(Exit::Error);
+    }
+    if arguments.detailed_exitcode && !plan.is_empty() {
+        exit = exit.worse(Exit::Changes);
+    }
+    exit
+}
