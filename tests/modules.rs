@@ -282,3 +282,21 @@ fn systemd_takes_every_unit() {
     let ours: Vec<&str> = talk.lines().filter(|line| line.contains("matrix")).collect();
     assert!(output.status.success() && ours.is_empty(), "{talk}");
 }
+
+#[test]
+fn the_example_of_a_module_works_as_it_is() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/custom-module");
+    let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+    let paths = ["module.yaml", "templates/cleanup.service", "templates/cleanup.timer"];
+    let files: BTreeMap<String, String> = paths
+        .iter()
+        .map(|path| format!("media-cleanup/{path}"))
+        .map(|path| (path.clone(), read(&path)))
+        .collect();
+    let modules = Modules::with_overrides(Modules::builtin(), files).unwrap();
+    let resources = expand(&modules, &one_host()).unwrap();
+    let unit = text(&resources, "hs1", "/etc/systemd/system/matrix_media_cleanup.service");
+    assert!(unit.contains("find /opt/matrix/data/media_store -mindepth 2"), "{unit}");
+    let last: Vec<String> = resources.iter().rev().take(1).map(|one| one.address.to_string()).collect();
+    assert_eq!(last, ["hs1/media-cleanup/service:matrix_media_cleanup.timer"]);
+}

@@ -35,10 +35,8 @@ impl<'a> Routing<'a> {
         let mut pools: Vec<&str> = Vec::new();
         for route in &routes {
             anchored(&route.regex)?;
-            let words = route.methods.iter().chain(match &route.condition {
-                Some(Condition::WithoutQuery(parameter)) => Some(parameter),
-                None => None,
-            });
+            let parameter = route.condition.as_ref().map(|Condition::WithoutQuery(parameter)| parameter);
+            let words = route.methods.iter().chain(parameter);
             if let Some(word) = words.into_iter().find(|word| !is_word(word)) {
                 return Err(format!("route {:?}: {word:?} is no method or parameter", route.class));
             }

@@ -1,0 +1,68 @@
+//! Unit files and drop-ins that a host's processes need.
+//!
+//! Never in this file: what stands in a unit (data of the systemd module).
+
+use serde_json::{Value, json};
+
+use crate::topology::{App, Instance, Topology};
+
+/// Unit files this host needs: `file` below /etc/systemd/system, `unit_name` of `units/`, the units
+/// that read it, and what the unit's data names.
+pub(super) fn files(topology: &Topology, here: &[&Instance]) -> Vec<Value> {
+    if here.is_empty() {
+        return Vec::new();
+    }
+    let prefix = &topology.prefix;
+    let mut out: Vec<Value> = Vec::new();
+    for instance in here {
+        let unit = &instance.unit;
+        // sync of matrix_generic_worker@sync.service has its file at matrix_generic_worker@.service.
+        let file = match unit.split_once('@') {
+            Some((stem, _)) => format!("{stem}@.service"),
+            None => unit.clone(),
+        };
+        let template = file.ends_with("@.service");
+        let name = match (template, instance.app) {
+            (true, _) => "worker",
+            (false, App::MediaRepository) => "media",
+            (false, _) => "main",
+        };
+        match out.iter_mut().find(|entry| entry["file"] == file.as_str()) {
+            Some(entry) => {
+                if let Some(readers) = entry["inputs_of"].as_array_mut() {
+                    readers.push(json!(unit));
+                }
+            }
+            None => out.push(json!({
+                "file": file,
+                "unit_name": name,
+                "inputs_of": [unit],
+                "instance": instance.name,
+                "app": instance.app,
+                "environment": [],
+            })),
+        }
+    }
+    for instance in here.iter().filter(|instance| !instance.environment.is_empty()) {
+        let words: Vec<String> =
+            instance.environment.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        out.push(json!({
+            "file": format!("{}.d/{prefix}.conf", instance.unit),
+            "unit_name": "environment",
+            "inputs_of": [instance.unit],
+            "environment": words,
+        }));
+    }
+    out.push(json!({
+        "file": format!("{prefix}.target"),
+        "unit_name": "target",
+        "inputs_of": [],
+    }));
+    out
+}
+
+/// Directories of drop-ins.
+pub(super) fn folders(here: &[&Instance]) -> Vec<Value> {
+    let folder = |instance: &&&Instance| json!({"path": format!("/etc/systemd/system/{}.d", instance.unit)});
+    here.iter().filter(|instance| !instance.environment.is_empty()).map(|one| folder(&one)).collect()
+}
