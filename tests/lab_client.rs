@@ -1,19 +1,15 @@
 //! The verifying client against a Synapse installed by hand: needs root, podman and the pip index.
+// Helpers of tests are tests too: what fails there should stop at once.
+#![allow(clippy::unwrap_used)]
+
+mod throwaway;
 
 use std::net::SocketAddr;
 
 use synprov::lab::client::Door;
-use synprov::lab::verify::{Check, Homeserver, Process, verify};
+use synprov::lab::verify::{Check, Features, Homeserver, Process, verify};
 use synprov::lab::{Distro, Flavour, HostSpec, LAB_CERTIFICATE, LAB_KEY, Lab, LabSpec, Outward, Sudo};
-
-/// Removes a lab when a test ends, however it ends.
-struct Removed(String);
-
-impl Drop for Removed {
-    fn drop(&mut self) {
-        let _ = Lab::remove(&self.0);
-    }
-}
+use throwaway::{host, spec};
 
 /// One process with SQLite behind nginx with the lab's certificate.
 const INSTALL: &str = r#"set -eu
@@ -69,17 +65,12 @@ fn failures(checks: &[Check]) -> Vec<String> {
 
 #[test]
 fn two_users_live_an_evening_and_the_serving_process_is_named() {
-    let name = format!("test-client-{}", std::process::id());
-    let _removed = Removed(name.clone());
-    let host = HostSpec {
-        name: "hs1".into(),
-        user: "root".into(),
-        sudo: Sudo::No,
-        distro: Distro::Debian12,
-        index: 1,
+    let hosts = vec![HostSpec {
         tls_names: vec!["matrix.example.org".into()],
-    };
-    let spec = LabSpec { name, hosts: vec![host], flavour: Flavour::Warm, outward: Outward::Indexes };
+        ..host("hs1", 1, "root", Sudo::No, Distro::Debian12)
+    }];
+    let (spec, _removed) = spec("client", Outward::Indexes, hosts);
+    let spec = LabSpec { flavour: Flavour::Warm, ..spec };
     let lab = Lab::up(&spec).unwrap();
     let script = INSTALL.replace("CERTIFICATE", LAB_CERTIFICATE).replace("KEY", LAB_KEY);
     let installed = lab.exec_with_input("hs1", &["bash", "-s"], script.as_bytes()).unwrap();
@@ -97,8 +88,7 @@ fn two_users_live_an_evening_and_the_serving_process_is_named() {
             host: "hs1".into(),
             unit: "by-hand.service".into(),
         }],
-        presence: true,
-        user_directory: true,
+        features: Features::of(&serde_json::Map::new()),
     };
     // Typing is said to belong to another process: exactly that must be found.
     let expected = |method: &str, path: &str| match (method, path.contains("/typing/")) {
@@ -113,6 +103,9 @@ fn two_users_live_an_evening_and_the_serving_process_is_named() {
     let failed = failures(&checks);
     assert_eq!(failed.len(), 1, "{failed:#?}");
     assert!(failed[0].contains("served by main, expected typing"), "{failed:?}");
+
+    // From outside there is the proxy and sshd; Synapse's own port is on loopback.
+    assert_eq!(lab.port_scan(&lab.hosts()[0].address).unwrap(), [22, 443]);
 
     // Another CA: not one request gets through.
     let stranger = tempfile::tempdir().unwrap();

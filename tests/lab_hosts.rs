@@ -1,27 +1,14 @@
 //! Throwaway hosts, for real: needs root, podman and mmdebstrap.
+// Helpers of tests are tests too: what fails there should stop at once.
+#![allow(clippy::unwrap_used)]
+
+mod throwaway;
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use synprov::lab::{Distro, Flavour, HostSpec, Lab, LabError, LabSpec, Outward, Sudo};
-
-/// Removes a lab when a test ends, however it ends.
-struct Removed(String);
-
-impl Drop for Removed {
-    fn drop(&mut self) {
-        let _ = Lab::remove(&self.0);
-    }
-}
-
-fn host(name: &str, index: u8, user: &str, sudo: Sudo, distro: Distro) -> HostSpec {
-    HostSpec { name: name.into(), user: user.into(), sudo, distro, index, tls_names: Vec::new() }
-}
-
-fn spec(test: &str, outward: Outward, hosts: Vec<HostSpec>) -> (LabSpec, Removed) {
-    let name = format!("test-{test}-{}", std::process::id());
-    (LabSpec { name: name.clone(), hosts, flavour: Flavour::Bare, outward }, Removed(name))
-}
+use throwaway::{host, spec};
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
@@ -169,4 +156,59 @@ fn hostile_names_are_refused_before_anything_is_started() {
         let spec = LabSpec { name: lab.into(), hosts, flavour: Flavour::Bare, outward: Outward::All };
         assert!(matches!(Lab::up(&spec), Err(LabError::Invalid { .. })), "{lab} {host_name} {user}");
     }
+}
+
+/// Runs one test of this file again in a process of its own, which sees `CHILD` and does its part there.
+fn child(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env("CHILD", test);
+    command
+}
+
+fn is_child() -> bool {
+    std::env::var_os("CHILD").is_some()
+}
+
+#[test]
+fn without_podman_one_error_says_what_to_install() {
+    if is_child() {
+        let hosts = vec![host("hs1", 1, "root", Sudo::No, Distro::Debian12)];
+        let (spec, _) = spec("nothing", Outward::All, hosts);
+        let error = Lab::up(&spec).unwrap_err();
+        println!("error: {error}\nhelp: {}", error.help().unwrap());
+        return;
+    }
+    let test = "without_podman_one_error_says_what_to_install";
+    let output = child(test).env("PATH", "/nowhere").output().unwrap();
+    let said = text(&output);
+    assert!(said.contains("error: throwaway hosts need podman, mmdebstrap"), "{said}");
+    assert!(said.contains("help: apt-get install --no-install-recommends podman"), "{said}");
+}
+
+#[test]
+fn a_lab_whose_start_was_killed_is_swept_away_by_the_next_start() {
+    let hosts = || vec![host("hs1", 1, "root", Sudo::No, Distro::Debian12)];
+    if is_child() {
+        let (mut spec, _leak) = spec("killed", Outward::Indexes, hosts());
+        spec.name = std::env::var("LAB").unwrap();
+        std::mem::forget(Lab::up(&spec));
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        return;
+    }
+    let (spec, removed) = spec("killed", Outward::Indexes, hosts());
+    let mut killed = child("a_lab_whose_start_was_killed_is_swept_away_by_the_next_start");
+    let mut killed = killed.env("LAB", &spec.name).spawn().unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while !traces(&spec.name).iter().any(|trace| trace.ends_with(".hs1")) {
+        assert!(std::time::Instant::now() < until, "the child started nothing");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(matches!(Lab::up(&spec), Err(LabError::Busy { .. })), "the other process is at it");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(Lab::names().unwrap().contains(&spec.name), "down finds it");
+    let lab = Lab::up(&spec).unwrap();
+    assert_eq!(ssh(&lab, "hs1", "true"), (true, String::new()));
+    drop(removed);
+    assert_eq!(traces(&spec.name), Vec::<String>::new());
 }

@@ -6,6 +6,7 @@ mod check;
 mod exit;
 mod generate;
 mod hosts;
+pub mod lab;
 mod load;
 mod output;
 mod plan;

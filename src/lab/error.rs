@@ -56,6 +56,14 @@ pub enum LabError {
         /// Hosts it has.
         known: Vec<String>,
     },
+    /// More than one lab, or none, fits what was said.
+    #[error("{reason}")]
+    Unclear {
+        /// One sentence.
+        reason: String,
+        /// Labs that are there.
+        labs: Vec<String>,
+    },
     /// A program said no.
     #[error("{what}: {reason}")]
     Command {
@@ -100,6 +108,8 @@ impl LabError {
             LabError::Exists { lab } => Some(format!("remove it: synprov lab down {lab}")),
             LabError::NotFound { .. } => Some("synprov lab list shows what is there".to_owned()),
             LabError::NoHost { known, .. } => Some(format!("its hosts: {}", known.join(", "))),
+            LabError::Unclear { labs, .. } if labs.is_empty() => Some("there are no labs".to_owned()),
+            LabError::Unclear { labs, .. } => Some(format!("labs: {}", labs.join(", "))),
             LabError::Invalid { .. }
             | LabError::Busy { .. }
             | LabError::Command { .. }

@@ -50,8 +50,17 @@ pub(super) fn start(
     let public = on(&networks.public, networks.public_address(spec.index), "eth0");
     let internal = on(&networks.internal, networks.internal_address(spec.index), "eth1");
     let limits = limits();
-    let mut args =
-        vec!["--runtime", runtime, "run", "--detach", "--name", &container, "--hostname", &spec.name];
+    let mut args = vec![
+        "--runtime",
+        runtime,
+        "run",
+        "--replace",
+        "--detach",
+        "--name",
+        &container,
+        "--hostname",
+        &spec.name,
+    ];
     args.extend(["--label", &label, "--systemd=always", "--no-hosts", "--dns", "none"]);
     args.extend(["--network", &public, "--network", &internal]);
     args.extend(["--cap-add=all", "--security-opt", "seccomp=unconfined", "--security-opt", "unmask=ALL"]);
@@ -65,7 +74,7 @@ pub(super) fn limits() -> [String; 2] {
     use rustix::process::{Resource, getrlimit};
     let hard = |resource, roomy: u64| getrlimit(resource).maximum.map_or(roomy, |hard| hard.min(roomy));
     let files = hard(Resource::Nofile, 65_536);
-    // Podman hands on less than the machine's own 96365 processes; 65536 was refused, 20000 was not.
+    // Under cgroups of its own podman may hand on far less than the machine allows; this much it did.
     let processes = hard(Resource::Nproc, 4096);
     [
         format!("--ulimit=nofile={}:{files}", files.min(1024)),

@@ -13,14 +13,19 @@ mod indexes;
 mod network;
 mod outward;
 mod process;
+mod rehearsal;
 mod spec;
+pub mod stand_in;
+mod stand_in_config;
 mod state;
 mod story;
+mod teller;
 mod tls;
 mod up;
 pub mod verify;
 
 pub use error::LabError;
+pub use rehearsal::{client_name, lab_spec};
 pub use spec::{Distro, Flavour, HostSpec, LabSpec, Outward, Sudo, lab_name};
 pub use state::{LabHost, LabState};
 pub use tls::{CERTIFICATE as LAB_CERTIFICATE, KEY as LAB_KEY};
@@ -59,11 +64,16 @@ impl Lab {
     /// All labs, sorted by name.
     pub fn all() -> Result<Vec<Self>, LabError> {
         let mut labs = Vec::new();
-        for name in state::names()? {
-            // One that another process just removed is not an error.
+        for name in state::traces()? {
+            // One that another process is starting or has just removed is not an error.
             labs.extend(state::read(&name)?.map(|state| Self { state }));
         }
         Ok(labs)
+    }
+
+    /// Names of all labs of which there is a trace, also those that were not started to the end. Sorted.
+    pub fn names() -> Result<Vec<String>, LabError> {
+        up::names()
     }
 
     /// Removes every trace of the lab.

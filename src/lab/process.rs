@@ -3,8 +3,9 @@
 //! Nothing secret may be in `args`: they are visible to every process of the machine. Secrets go
 //! through `input`. Never in this file: what any particular program is good for.
 
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::LabError;
@@ -17,8 +18,10 @@ pub(super) fn output(
     input: &[u8],
     deadline: Duration,
 ) -> Result<Output, LabError> {
+    let until = Instant::now() + deadline;
     let mut child = Command::new(program)
         .args(args)
+        .env("PATH", search_path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -27,30 +30,30 @@ pub(super) fn output(
             std::io::ErrorKind::NotFound => LabError::Missing { programs: vec![program.to_owned()] },
             _ => LabError::Io { what: format!("{what}: start {program}"), source },
         })?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
+    if let Some(mut pipe) = child.stdin.take() {
+        let input = input.to_vec();
         // A program may end without reading its input; the broken pipe is then no error of ours.
-        scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input)));
-        let out = scope.spawn(move || read_all(stdout));
-        let err = scope.spawn(move || read_all(stderr));
-        let until = Instant::now() + deadline;
-        let status = loop {
-            match child.try_wait().map_err(LabError::io(what))? {
-                Some(status) => break Some(status),
-                None if Instant::now() >= until => {
-                    child.kill().map_err(LabError::io(what))?;
-                    child.wait().map_err(LabError::io(what))?;
-                    break None;
-                }
-                None => std::thread::sleep(Duration::from_millis(10)),
+        std::thread::spawn(move || pipe.write_all(&input));
+    }
+    let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let late =
+        || LabError::Deadline { what: what.to_owned(), seconds: deadline.as_secs(), detail: String::new() };
+    let status = loop {
+        match child.try_wait().map_err(LabError::io(what))? {
+            Some(status) => break status,
+            None if Instant::now() >= until => {
+                child.kill().map_err(LabError::io(what))?;
+                child.wait().map_err(LabError::io(what))?;
+                return Err(late());
             }
-        };
-        let Some(status) = status else {
-            let seconds = deadline.as_secs();
-            return Err(LabError::Deadline { what: what.to_owned(), seconds, detail: String::new() });
-        };
-        Ok(Output { status, stdout: out.join().unwrap_or_default(), stderr: err.join().unwrap_or_default() })
-    })
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    // A process it left behind may hold the pipes open: that must not hold us.
+    let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+    let stdout = stdout.recv_timeout(left()).map_err(|_| late())?;
+    let stderr = stderr.recv_timeout(left()).map_err(|_| late())?;
+    Ok(Output { status, stdout, stderr })
 }
 
 /// Like [`output`], but an exit status other than 0 is an error that carries stderr's last line.
@@ -77,20 +80,31 @@ pub(super) fn failure(output: &Output) -> String {
     }
 }
 
-/// Everything up to the end of a pipe.
-fn read_all(pipe: Option<impl std::io::Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(mut pipe) = pipe {
-        // What was read before an error is still the best that can be shown.
-        let _ = pipe.read_to_end(&mut bytes);
-    }
-    bytes
+/// Reads everything up to the end of a pipe, on a thread of its own.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read before an error is still the best that can be shown.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        // Nobody listens after a deadline.
+        let _ = sender.send(bytes);
+    });
+    receiver
 }
 
-/// Which of `programs` are not on `PATH` (`/usr/sbin` and `/sbin` count too).
+/// `PATH` with the folders of the system's tools, which a user's shell may lack.
+fn search_path() -> std::ffi::OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
+/// Which of `programs` cannot be found.
 pub(super) fn missing(programs: &[&str]) -> Vec<String> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<_> = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
-    let absent = |program: &&&str| !folders.iter().any(|folder| folder.join(program).is_file());
+    let path = search_path();
+    let absent = |program: &&&str| !std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     programs.iter().filter(absent).map(|program| (*program).to_owned()).collect()
 }

@@ -103,6 +103,18 @@ impl Claim {
         }
     }
 
+    /// Removes what a killed start left in the folder. The folder itself stays: the lock is on it.
+    pub(super) fn empty(&self) -> Result<(), LabError> {
+        let what = || format!("empty {}", self.folder.display());
+        for entry in std::fs::read_dir(&self.folder).map_err(LabError::io(what()))? {
+            let path = entry.map_err(LabError::io(what()))?.path();
+            let removed =
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            removed.map_err(LabError::io(what()))?;
+        }
+        Ok(())
+    }
+
     /// Removes the folder with everything in it.
     pub(super) fn remove(self) -> Result<(), LabError> {
         let what = format!("remove {}", self.folder.display());
@@ -142,14 +154,14 @@ pub(super) fn read(lab: &str) -> Result<Option<LabState>, LabError> {
     Ok(Some(state))
 }
 
-/// Names of all labs that were started to the end, sorted.
-pub(super) fn names() -> Result<Vec<String>, LabError> {
+/// Names of all labs that have a folder, also of those that were not started to the end. Sorted.
+pub(super) fn traces() -> Result<Vec<String>, LabError> {
     let root = root()?;
     let what = || format!("read {}", root.display());
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&root).map_err(LabError::io(what()))? {
         let entry = entry.map_err(LabError::io(what()))?;
-        if exists(&entry.path()) {
+        if entry.path().is_dir() {
             names.extend(entry.file_name().into_string());
         }
     }

@@ -7,28 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Ask, Client};
+use super::client::{Ask, Client};
+use super::teller::{ARRIVES, Story, User};
 use super::verify::{Homeserver, Told};
 
-/// How long something may take to arrive at the other user.
-const ARRIVES: Duration = Duration::from_secs(30);
 /// 64 by 64 pixels, large enough for a thumbnail to be made of it.
 const PNG: &[u8] = include_bytes!("picture.png");
-
-/// A user that is logged in.
-struct User {
-    id: String,
-    device: String,
-    token: String,
-    /// Position of the next /sync.
-    since: String,
-}
-
-/// Collects what is asked. Methods give `None` where the story cannot go on.
-struct Story<'a> {
-    client: &'a Client,
-    told: Vec<Told>,
-}
 
 /// Lives the story; the list ends early where nothing further makes sense.
 pub(super) fn tell(client: &Client, homeserver: &Homeserver, run: &str, password: &str) -> Vec<Told> {
@@ -45,8 +29,8 @@ fn evening(story: &mut Story<'_>, homeserver: &Homeserver, run: &str, password: 
     let mut bob = story.arrive(&format!("synprov-bob-{run}"), password)?;
     account(story, &alice);
     let room = rooms(story, &alice, &mut bob, homeserver, run)?;
-    let event = messages(story, &alice, &mut bob, &room)?;
-    signals(story, &alice, &mut bob, &room, &event, homeserver.presence);
+    let event = messages(story, &alice, &mut bob, &room, homeserver.features.search)?;
+    signals(story, &alice, &mut bob, &room, &event, homeserver.features.presence);
     keys(story, &mut alice, &mut bob);
     media(story, &alice, &bob);
     people(story, &alice, &bob, homeserver);
@@ -126,7 +110,7 @@ fn rooms(
 }
 
 /// A message sent while the other user waits for it, and the ways to read it again. Gives its event id.
-fn messages(story: &mut Story<'_>, alice: &User, bob: &mut User, room: &str) -> Option<String> {
+fn messages(story: &mut Story<'_>, alice: &User, bob: &mut User, room: &str, search: bool) -> Option<String> {
     let client = story.client;
     let path = |rest: &str| format!("/_matrix/client/v3/rooms/{room}/{rest}");
     // Nothing is left to come, so the next /sync really waits.
@@ -167,8 +151,10 @@ fn messages(story: &mut Story<'_>, alice: &User, bob: &mut User, room: &str) -> 
     story.get(Some(bob), "read an event's context", &path(&format!("context/{event}")));
     story.get(Some(bob), "read relations", &format!("/_matrix/client/v1/rooms/{room}/relations/{event}"));
     story.get(Some(bob), "read a hierarchy", &format!("/_matrix/client/v1/rooms/{room}/hierarchy"));
-    let search = json!({"search_categories": {"room_events": {"search_term": "synprov"}}});
-    story.post(Some(bob), "search messages", "/_matrix/client/v3/search", search);
+    if search {
+        let wish = json!({"search_categories": {"room_events": {"search_term": "synprov"}}});
+        story.post(Some(bob), "search messages", "/_matrix/client/v3/search", wish);
+    }
     Some(event)
 }
 
@@ -255,7 +241,7 @@ fn media(story: &mut Story<'_>, alice: &User, bob: &User) {
 fn people(story: &mut Story<'_>, alice: &User, bob: &User, homeserver: &Homeserver) {
     let search = json!({"search_term": alice.id.trim_start_matches('@').split(':').next()});
     let path = "/_matrix/client/v3/user_directory/search";
-    if homeserver.user_directory {
+    if homeserver.features.user_directory {
         // The directory is filled in the background, some seconds after people share a room.
         story.until(ARRIVES, "search the user directory", |story| {
             let found = story.post(Some(bob), "search the user directory", path, search.clone())?;
@@ -293,135 +279,4 @@ fn farewell(story: &mut Story<'_>, alice: &User, bob: &User, room: &str, event: 
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-}
-
-impl Story<'_> {
-    /// Registers and logs in.
-    fn arrive(&mut self, name: &str, password: &str) -> Option<User> {
-        let auth = json!({"type": "m.login.dummy"});
-        let wish = json!({"username": name, "password": password, "auth": auth, "inhibit_login": true});
-        self.post(None, "register", "/_matrix/client/v3/register", wish)?;
-        let identifier = json!({"type": "m.id.user", "user": name});
-        let wish = json!({"type": "m.login.password", "identifier": identifier, "password": password});
-        let user = self.post(None, "log in", "/_matrix/client/v3/login", wish)?;
-        let text = |key: &str| user[key].as_str().map(str::to_owned);
-        let (id, device, token) = (text("user_id")?, text("device_id")?, text("access_token")?);
-        let mut user = User { id, device, token, since: String::new() };
-        self.sync(&mut user, 0)?;
-        Some(user)
-    }
-
-    fn get(&mut self, user: Option<&User>, what: &str, path: &str) -> Option<Value> {
-        self.ask(what, "GET", path, user, None).map(|answer| answer.json())
-    }
-
-    fn put(&mut self, user: &User, what: &str, path: &str, body: Value) -> Option<Value> {
-        let bytes = body.to_string().into_bytes();
-        self.ask(what, "PUT", path, Some(user), Some(("application/json", &bytes)))
-            .map(|answer| answer.json())
-    }
-
-    fn post(&mut self, user: Option<&User>, what: &str, path: &str, body: Value) -> Option<Value> {
-        let bytes = body.to_string().into_bytes();
-        self.ask(what, "POST", path, user, Some(("application/json", &bytes))).map(|answer| answer.json())
-    }
-
-    /// One /sync from where the user stands; the very first is an initial one.
-    fn sync(&mut self, user: &mut User, timeout_ms: u32) -> Option<Value> {
-        let (what, query) = match user.since.as_str() {
-            "" => ("sync for the first time", format!("timeout={timeout_ms}")),
-            since => ("sync", format!("timeout={timeout_ms}&since={since}")),
-        };
-        let sync = self.get(Some(user), what, &format!("/_matrix/client/v3/sync?{query}"))?;
-        user.since = sync["next_batch"].as_str()?.to_owned();
-        Some(sync)
-    }
-
-    /// Syncs until `there` sees what it looks for.
-    fn arrives(&mut self, user: &mut User, what: &str, there: impl Fn(&Value) -> bool) {
-        let name = format!("receive {what}");
-        self.until(ARRIVES, &name, |story| {
-            let sync = story.sync(user, 3000)?;
-            there(&sync).then_some(())
-        });
-    }
-
-    /// Repeats until it works; only the last attempt is told, under this name.
-    fn until(&mut self, deadline: Duration, what: &str, mut attempt: impl FnMut(&mut Self) -> Option<()>) {
-        let until = Instant::now() + deadline;
-        let before = self.told.len();
-        loop {
-            self.told.truncate(before);
-            let done = attempt(self).is_some();
-            let late = Instant::now() >= until;
-            if let Some(last) = self.told.last_mut().filter(|_| done || late) {
-                what.clone_into(&mut last.what);
-            }
-            if done {
-                return;
-            }
-            if late {
-                self.expect(false, &format!("nothing within {} s", deadline.as_secs()));
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// Sends one request; `path` may have a query. `None` unless the answer is a success.
-    fn ask(
-        &mut self,
-        what: &str,
-        method: &str,
-        path: &str,
-        user: Option<&User>,
-        body: Option<(&str, &[u8])>,
-    ) -> Option<Answer> {
-        let (bare, query) = path.split_once('?').unwrap_or((path, ""));
-        let token = user.map(|user| user.token.as_str());
-        let answer = self.client.ask(Ask { method, path: bare, query, token, body });
-        let problem = problem(&answer);
-        let failed = problem.is_some();
-        self.note(what, method, path, &answer, problem);
-        (!failed).then_some(answer)
-    }
-
-    /// Tells of an answer that was had elsewhere.
-    fn record(&mut self, what: &str, method: &str, path: &str, answer: &Answer) -> Option<Value> {
-        let problem = problem(answer);
-        let failed = problem.is_some();
-        self.note(what, method, path, answer, problem);
-        (!failed).then(|| answer.json())
-    }
-
-    fn note(&mut self, what: &str, method: &str, path: &str, answer: &Answer, problem: Option<String>) {
-        self.told.push(Told {
-            what: what.to_owned(),
-            method: method.to_owned(),
-            path: path.to_owned(),
-            mark: answer.mark.clone(),
-            status: answer.status,
-            problem,
-        });
-    }
-
-    /// Holds a wrong content against the request told last.
-    fn expect(&mut self, right: bool, problem: &str) {
-        if let Some(last) = self.told.last_mut().filter(|last| !right && last.problem.is_none()) {
-            last.problem = Some(problem.to_owned());
-        }
-    }
-}
-
-/// Why an answer is no success, with what the homeserver says about it.
-fn problem(answer: &Answer) -> Option<String> {
-    if let Some(problem) = &answer.problem {
-        return Some(problem.clone());
-    }
-    if (200..300).contains(&answer.status) {
-        return None;
-    }
-    let json = answer.json();
-    let said = json["error"].as_str().or(json["errcode"].as_str()).unwrap_or("no Matrix error");
-    Some(format!("status {}: {said}", answer.status))
 }

@@ -24,6 +24,7 @@ pub(super) fn up(spec: &LabSpec) -> Result<LabState, LabError> {
     }
     // What a killed `up` left is nobody's; the lock says that nobody is at it.
     sweep(&spec.name)?;
+    claim.empty()?;
     let started = start(spec, &claim.folder);
     if started.is_err() {
         // The first error is the one to tell; a second one here would hide it.
@@ -45,6 +46,23 @@ pub(super) fn remove(lab: &str) -> Result<(), LabError> {
         0 if !known => Err(LabError::NotFound { lab: lab.to_owned() }),
         _ => Ok(()),
     }
+}
+
+/// See [`super::Lab::names`].
+pub(super) fn names() -> Result<Vec<String>, LabError> {
+    check_machine()?;
+    let mut names = state::traces()?;
+    let filter = format!("label={LABEL}");
+    let what = "list labs";
+    let text = run(what, "podman", &["ps", "--all", "--filter", &filter, "--format", "json"], b"", SHORT)?;
+    let containers: Vec<serde_json::Value> =
+        serde_json::from_str(&text).map_err(|error| LabError::io(what)(error.into()))?;
+    names.extend(
+        containers.iter().filter_map(|container| container["Labels"][LABEL].as_str().map(str::to_owned)),
+    );
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// Programs and rights, in one error each.

@@ -22,10 +22,38 @@ pub struct Homeserver {
     pub door: Door,
     /// All its processes.
     pub processes: Vec<Process>,
-    /// Whether presence is on: off is a choice, not a fault.
+    /// What it does at all.
+    pub features: Features,
+}
+
+/// What an admin may have switched off: a choice, not a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    /// Users see each other's presence.
     pub presence: bool,
-    /// Whether `user_directory` finds people.
+    /// The user directory is searched.
     pub user_directory: bool,
+    /// Messages are searched.
+    pub search: bool,
+}
+
+impl Features {
+    /// Reads them from homeserver.yaml's keys; Synapse's defaults are all on
+    /// (Synapse configuration manual: `presence`, `user_directory`, `enable_search`).
+    pub fn of(config: &serde_json::Map<String, Value>) -> Self {
+        let off = |value: Option<&Value>| matches!(value, Some(Value::Bool(false)));
+        let of = |section: &str, key: &str| config.get(section).and_then(|section| section.get(key));
+        let presence = match of("presence", "enabled") {
+            // `untracked` keeps what clients send from other users.
+            Some(value) => *value == Value::Bool(true),
+            None => !off(config.get("use_presence")),
+        };
+        Self {
+            presence,
+            user_directory: !off(of("user_directory", "enabled")),
+            search: !off(config.get("enable_search")),
+        }
+    }
 }
 
 /// A process whose journal is read.
@@ -187,6 +215,17 @@ mod tests {
         assert_eq!(marked(&entry(line), "cd"), None, "another run");
         assert_eq!(marked(&entry("Received request: GET /v?synprov_check=ab-12"), "ab"), None);
         assert_eq!(marked("no JSON", "ab"), None);
+    }
+
+    #[test]
+    fn what_is_switched_off_is_not_asked_for() {
+        let features = |config: Value| Features::of(config.as_object().unwrap());
+        let all = Features { presence: true, user_directory: true, search: true };
+        assert_eq!(features(serde_json::json!({"presence": {"include_offline_users_on_sync": true}})), all);
+        let config = serde_json::json!({"presence": {"enabled": "untracked"}, "enable_search": false});
+        assert_eq!(features(config), Features { presence: false, search: false, ..all });
+        assert!(!features(serde_json::json!({"use_presence": false})).presence);
+        assert!(!features(serde_json::json!({"user_directory": {"enabled": false}})).user_directory);
     }
 
     #[test]
