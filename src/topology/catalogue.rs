@@ -39,7 +39,7 @@ pub struct Stream {
     writers: Many,
     many_since: Option<Minor>,
     since: Option<Minor>,
-    /// Written by every pool that handles media unless another pool says that it does.
+    /// Only media processes can write it, and the first of them does unless a pool says that it does.
     #[serde(default)]
     pub with_media: bool,
 }

@@ -6,7 +6,7 @@
 use indexmap::IndexMap;
 
 use super::catalogue::Catalogue;
-use super::instances::Seat;
+use super::instances::{MOST, Seat};
 use super::roles::Role;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::inventory::{Datastore, Inventory, Pool};
@@ -25,6 +25,10 @@ pub(super) fn check(
     redis(inventory, &mut diagnostics);
     renames(inventory, &mut diagnostics);
     for (name, pool) in &inventory.workers {
+        if let Some((host, count)) = pool.hosts.iter().find(|(_, count)| *count > MOST) {
+            let summary = format!("worker {name:?} has {count} processes on host {:?}", host.value);
+            diagnostics.push(Diagnostic::error(host.span, summary).help(format!("at most {MOST}")));
+        }
         if let Some(role) = roles.get(name) {
             words(name, pool, role, catalogue, &mut diagnostics);
             media(name, pool, role, catalogue, &mut diagnostics);
@@ -245,7 +249,7 @@ fn single(
     let sayings = said(inventory, list).filter(|(_, said)| said.value == word);
     let sayings: Vec<(&str, Span, u32)> =
         sayings.map(|(name, said)| (name, said.span, processes(&inventory.workers[name]))).collect();
-    let total: u32 = sayings.iter().map(|(_, _, count)| count).sum();
+    let total = sayings.iter().fold(0, |sum: u32, (_, _, count)| sum.saturating_add(*count));
     let Some((name, span, _)) = sayings.iter().rev().find(|(_, _, count)| *count > 0 && total > 1) else {
         return;
     };
@@ -276,10 +280,10 @@ fn media_store(inventory: &Inventory, roles: &IndexMap<String, Role>, diagnostic
     }
 }
 
-fn said<'a>(
-    inventory: &'a Inventory,
+fn said(
+    inventory: &Inventory,
     list: impl Fn(&Pool) -> &Vec<Spanned<String>>,
-) -> impl Iterator<Item = (&'a str, &'a Spanned<String>)> {
+) -> impl Iterator<Item = (&str, &Spanned<String>)> {
     inventory
         .workers
         .iter()
@@ -287,7 +291,7 @@ fn said<'a>(
 }
 
 fn processes(pool: &Pool) -> u32 {
-    pool.hosts.iter().map(|(_, count)| count).sum()
+    pool.hosts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
 }
 
 /// `did you mean "x"?` for the nearest of the known words, if one is near.

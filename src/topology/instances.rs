@@ -6,6 +6,7 @@
 
 use indexmap::IndexMap;
 
+use super::roles::Role;
 use super::types::App;
 use crate::inventory::{Inventory, Lock, Pool};
 
@@ -18,15 +19,38 @@ pub(super) struct Seat {
     pub pool: String,
     /// Host name.
     pub host: String,
+    /// Streams written, in the catalogue's order. A writer has a replication listener.
+    pub writes: Vec<String>,
 }
+
+/// All processes of a topology.
+#[derive(Debug)]
+pub(super) struct Seating {
+    /// Main and then all workers in inventory order.
+    pub seats: Vec<Seat>,
+    /// The process whose unit is PREFIX_media.service and who does what one media process must do:
+    /// the first of the media pool that the lock has known longest, so that another pool written
+    /// above it changes nothing.
+    pub first_media: Option<String>,
+    /// The lock's table of hosts, extended.
+    pub remembered: IndexMap<String, Vec<String>>,
+}
+
+/// Most processes a pool may have; also keeps a mistyped number from filling the memory.
+pub(super) const MOST: u32 = 500;
 
 /// Synapse name of instance `number` (from 1) of a pool.
 pub fn instance_name(pool: &str, number: usize) -> String {
     if number == 1 { pool.to_owned() } else { format!("{pool}{number}") }
 }
 
-/// Main and then all workers in inventory order, and the lock's table of hosts extended by them.
-pub(super) fn seats(inventory: &Inventory, lock: &Lock) -> (Vec<Seat>, IndexMap<String, Vec<String>>) {
+/// Which processes there are. `unasked`: streams that the first media process writes besides.
+pub(super) fn seat(
+    inventory: &Inventory,
+    lock: &Lock,
+    roles: &IndexMap<String, Role>,
+    unasked: Vec<String>,
+) -> Seating {
     let mut remembered: IndexMap<String, Vec<String>> = lock
         .instances
         .iter()
@@ -37,6 +61,7 @@ pub(super) fn seats(inventory: &Inventory, lock: &Lock) -> (Vec<Seat>, IndexMap<
         name: "main".to_owned(),
         pool: "main".to_owned(),
         host: inventory.main.host.value.clone(),
+        writes: Vec::new(),
     }];
     for (name, pool) in &inventory.workers {
         let slots = place(pool, remembered.get(name).map_or(&[], Vec::as_slice));
@@ -44,10 +69,18 @@ pub(super) fn seats(inventory: &Inventory, lock: &Lock) -> (Vec<Seat>, IndexMap<
             name: instance_name(name, at + 1),
             pool: name.clone(),
             host: host.clone(),
+            writes: roles.get(name).map_or_else(Vec::new, |role| role.writes.clone()),
         }));
         remembered.insert(name.clone(), slots);
     }
-    (seats, remembered)
+    let media = |pool: &&String| roles.get(*pool).is_some_and(|role| role.media);
+    let mut pools = remembered.keys().filter(media);
+    let first = pools.find_map(|pool| seats.iter().position(|seat| seat.pool == *pool));
+    let first_media = first.and_then(|at| seats.get_mut(at)).map(|seat| {
+        seat.writes.extend(unasked);
+        seat.name.clone()
+    });
+    Seating { seats, first_media, remembered }
 }
 
 /// Hosts of a pool's numbers: those of `before` that the pool still has room for stay (the highest
@@ -55,7 +88,7 @@ pub(super) fn seats(inventory: &Inventory, lock: &Lock) -> (Vec<Seat>, IndexMap<
 fn place(pool: &Pool, before: &[String]) -> Vec<String> {
     let mut room: IndexMap<&str, u32> = IndexMap::new();
     for (host, count) in &pool.hosts {
-        *room.entry(host.value.as_str()).or_default() += count;
+        *room.entry(host.value.as_str()).or_default() += count.min(&MOST);
     }
     let mut slots: Vec<String> = before
         .iter()

@@ -25,16 +25,16 @@ pub(super) fn order(
     catalogue: &Catalogue,
     lock: &Lock,
 ) -> Lists {
-    let members = |belongs: &dyn Fn(&Role) -> bool| -> Vec<String> {
-        let belonging = seats.iter().filter(|seat| roles.get(&seat.pool).is_some_and(belongs));
-        belonging.map(|seat| seat.name.clone()).collect()
+    let members = |belongs: &dyn Fn(&Seat) -> bool| -> Vec<String> {
+        seats.iter().filter(|seat| belongs(seat)).map(|seat| seat.name.clone()).collect()
     };
+    let runs = |seat: &Seat, job: &String| roles.get(&seat.pool).is_some_and(|role| role.runs.contains(job));
     let mut current = Lists::new();
     for job in catalogue.jobs.iter().filter(|job| job.shared()) {
-        current.insert(job.key.clone(), members(&|role| role.runs.contains(&job.name)));
+        current.insert(job.key.clone(), members(&|seat| runs(seat, &job.name)));
     }
     for stream in &catalogue.streams {
-        current.insert(writers_of(&stream.name), members(&|role| role.writes.contains(&stream.name)));
+        current.insert(writers_of(&stream.name), members(&|seat| seat.writes.contains(&stream.name)));
     }
     let names: Vec<String> = lock.lists.keys().chain(current.keys()).cloned().collect();
     let mut lists = Lists::new();

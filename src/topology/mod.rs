@@ -34,7 +34,7 @@ use crate::inventory::{DbPool, Inventory, Lock, Pool};
 use crate::resource::{Ready, Stage};
 use crate::version::Version;
 use catalogue::{Catalogue, Job};
-use instances::Seat;
+use instances::{Seat, Seating};
 use placement::Placement;
 use roles::Role;
 
@@ -65,7 +65,8 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let roles = roles::roles(inventory, catalogue, &version);
     let mut diagnostics = checks::check(inventory, catalogue, &version, &roles);
     let before = instances::renamed(inventory, lock);
-    let (seats, hosts_of) = instances::seats(inventory, &before);
+    let unasked = roles::unasked(&roles, catalogue, &version);
+    let Seating { seats, first_media, remembered } = instances::seat(inventory, &before, &roles, unasked);
     diagnostics.extend(checks::names(inventory, &seats));
     let placement = Placement::new(inventory, &mut diagnostics);
     let replicated = inventory.redis.is_some();
@@ -84,7 +85,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let prefix = or(&inventory.synapse.prefix, "matrix");
     let pools = seats.iter().map(|seat| pool_size(inventory, inventory.workers.get(&seat.pool)));
     let connections = pools.fold(0, |sum: u32, pool| sum.saturating_add(pool.max));
-    let lock = Lock { ports, instances: hosts_of, lists, ..before };
+    let lock = Lock { ports, instances: remembered, lists, ..before };
     let draft = Draft {
         postgresql: datastores::postgresql(inventory, &placement, &prefix, connections),
         redis: datastores::redis(inventory, &placement),
@@ -96,6 +97,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
         replicated,
         roles,
         seats,
+        first_media,
         lock: &lock,
         placement,
     };
@@ -114,6 +116,8 @@ struct Draft<'a> {
     replicated: bool,
     roles: IndexMap<String, Role>,
     seats: Vec<Seat>,
+    /// See [`Seating`].
+    first_media: Option<String>,
     /// Already extended.
     lock: &'a Lock,
     placement: Placement,
@@ -142,16 +146,7 @@ impl Draft<'_> {
             .iter()
             .find(|seat| self.roles.get(&seat.pool).is_some_and(|role| role.runs.contains(&job.name)));
         let said = said.map(|seat| seat.name.as_str());
-        if job.with_media { said.or_else(|| self.first_media()) } else { said }
-    }
-
-    /// The process whose unit is PREFIX_media.service: the first of the media pool that the lock
-    /// has known longest, so that another pool written above it renames no unit.
-    fn first_media(&self) -> Option<&str> {
-        self.lock.instances.keys().find_map(|pool| {
-            let media = self.roles.get(pool).is_some_and(|role| role.media);
-            self.seats.iter().find(|seat| media && seat.pool == *pool).map(|seat| seat.name.as_str())
-        })
+        if job.with_media { said.or(self.first_media.as_deref()) } else { said }
     }
 
     fn topology(&self, user: String, proxy: Option<ProxyNode>) -> Topology {
@@ -227,20 +222,19 @@ impl Draft<'_> {
             let runs = role.is_some_and(|role| role.runs.contains(&job.name));
             if job.shared() { runs } else { self.holder(job) == Some(&seat.name) }
         });
-        let writes = role.map_or_else(Vec::new, |role| role.writes.clone());
         Instance {
             name: seat.name.clone(),
             pool: seat.pool.clone(),
             host: seat.host.clone(),
             app,
-            unit: instances::unit(&self.prefix, &seat.name, app, self.first_media()),
+            unit: instances::unit(&self.prefix, &seat.name, app, self.first_media.as_deref()),
             client_port: self.port(&seat.name, "client").filter(|_| serves),
             replication_port: self.port(&seat.name, "replication"),
             address: self.placement.client(&seat.host),
             runs: jobs.map(|job| job.name.clone()).collect(),
             stage: match app {
                 App::Homeserver => Stage::Main,
-                _ if !writes.is_empty() => Stage::Writer,
+                _ if !seat.writes.is_empty() => Stage::Writer,
                 _ => Stage::Worker,
             },
             ready: self.ready(seat, role),
@@ -257,7 +251,7 @@ impl Draft<'_> {
                 .into_iter()
                 .collect(),
             secrets: names,
-            writes,
+            writes: seat.writes.clone(),
         }
     }
 
@@ -274,8 +268,7 @@ impl Draft<'_> {
         let listens: Vec<String> = client.iter().cloned().chain(replication(seat)).collect();
         // Writers wait for main only: they may start side by side.
         let needed = self.seats.iter().filter(|other| {
-            let writer = role.is_some_and(|role| !role.replicates());
-            role.is_some() && other.name != seat.name && (other.pool == "main" || writer)
+            role.is_some() && other.name != seat.name && (other.pool == "main" || seat.writes.is_empty())
         });
         Ready {
             // `/health` is on every HTTP listener.

@@ -42,7 +42,9 @@ impl Placement {
                 used.push(host);
             }
         }
-        let one_host = used.len() == 1;
+        // Unknown names are reported elsewhere; one of them makes no second host.
+        used.retain(|host| inventory.hosts.contains_key(host));
+        let one_host = used.len() <= 1;
         let mut internal = IndexMap::new();
         let mut seen: IndexMap<IpAddr, &str> = IndexMap::new();
         for (name, host) in &inventory.hosts {

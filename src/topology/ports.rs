@@ -45,7 +45,7 @@ pub(super) fn allocate(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Ports {
     let wanted: Vec<(&Seat, Vec<&str>)> =
-        seats.iter().map(|seat| (seat, listeners(roles.get(&seat.pool), replicated))).collect();
+        seats.iter().map(|seat| (seat, listeners(seat, roles.get(&seat.pool), replicated))).collect();
     let mut owners: IndexMap<u16, String> =
         TAKEN.iter().map(|(port, owner)| (*port, (*owner).to_owned())).collect();
     let mut ports = Ports::new();
@@ -108,13 +108,13 @@ pub(super) fn allocate(
 }
 
 /// Listeners of a process by role; `None` is main.
-fn listeners(role: Option<&Role>, replicated: bool) -> Vec<&'static str> {
+fn listeners(seat: &Seat, role: Option<&Role>, replicated: bool) -> Vec<&'static str> {
+    let writer = !seat.writes.is_empty();
     match role {
         None if replicated => vec!["client", "replication"],
-        None => vec!["client"],
-        Some(role) if role.serves && role.replicates() => vec!["client", "replication"],
-        Some(role) if role.replicates() => vec!["replication"],
-        Some(_) => vec!["client"],
+        Some(role) if role.serves && writer => vec!["client", "replication"],
+        Some(_) if writer => vec!["replication"],
+        _ => vec!["client"],
     }
 }
 

@@ -5,6 +5,7 @@
 use indexmap::IndexMap;
 
 use super::catalogue::Catalogue;
+use crate::diagnostic::Spanned;
 use crate::inventory::{Inventory, Pool};
 use crate::version::Version;
 
@@ -13,7 +14,7 @@ use crate::version::Version;
 pub(super) struct Role {
     /// Words of `handles:`.
     pub handles: Vec<String>,
-    /// Streams, also those that follow from what it handles; in the catalogue's order.
+    /// Streams that all of them write, in the catalogue's order.
     pub writes: Vec<String>,
     /// Jobs.
     pub runs: Vec<String>,
@@ -23,51 +24,45 @@ pub(super) struct Role {
     pub serves: bool,
 }
 
-impl Role {
-    /// Whether other processes reach it over HTTP replication.
-    pub fn replicates(&self) -> bool {
-        !self.writes.is_empty()
-    }
-}
-
-/// Roles of all pools by name, in inventory order. Unknown words are kept: `checks` reports them.
+/// Roles of all pools by name, in inventory order. Unknown words are left to `checks`.
 pub(super) fn roles(
     inventory: &Inventory,
     catalogue: &Catalogue,
     version: &Version,
 ) -> IndexMap<String, Role> {
-    inventory
-        .workers
-        .iter()
-        .map(|(name, pool)| (name.clone(), role(inventory, catalogue, version, pool)))
-        .collect()
+    inventory.workers.iter().map(|(name, pool)| (name.clone(), role(catalogue, version, pool))).collect()
 }
 
-fn role(inventory: &Inventory, catalogue: &Catalogue, version: &Version, pool: &Pool) -> Role {
+fn role(catalogue: &Catalogue, version: &Version, pool: &Pool) -> Role {
     let handles = words(&pool.handles);
-    let media = handles.iter().any(|word| word == "media");
     let said = words(&pool.writes);
-    let writes: Vec<String> = catalogue
-        .streams
-        .iter()
-        .filter(|stream| {
-            let implied = media
-                && stream.with_media
-                && stream.known(version)
-                && !inventory.workers.values().any(|pool| says(&pool.writes, &stream.name));
-            implied || said.contains(&stream.name)
-        })
-        .map(|stream| stream.name.clone())
-        .collect();
+    let streams = catalogue.streams.iter().filter(|stream| said.contains(&stream.name));
+    let writes: Vec<String> = streams.map(|stream| stream.name.clone()).collect();
     let serves = !handles.is_empty()
         || catalogue.classes.iter().any(|class| {
             class.stream.as_ref().is_some_and(|stream| writes.contains(stream))
                 && class.endpoints.iter().any(|endpoint| endpoint.active(version))
         });
+    let media = handles.iter().any(|word| word == "media");
     Role { handles, writes, runs: words(&pool.runs), media, serves }
 }
 
-fn words(said: &[crate::diagnostic::Spanned<String>]) -> Vec<String> {
+/// Streams that the first media process writes unasked: those that only media processes can write
+/// and that no pool says it writes. Only the first, so that a second one is a plain worker.
+pub(super) fn unasked(
+    roles: &IndexMap<String, Role>,
+    catalogue: &Catalogue,
+    version: &Version,
+) -> Vec<String> {
+    let streams = catalogue.streams.iter().filter(|stream| {
+        stream.with_media
+            && stream.known(version)
+            && !roles.values().any(|role| role.writes.contains(&stream.name))
+    });
+    streams.map(|stream| stream.name.clone()).collect()
+}
+
+fn words(said: &[Spanned<String>]) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in said {
         if !words.contains(&word.value) {
@@ -75,8 +70,4 @@ fn words(said: &[crate::diagnostic::Spanned<String>]) -> Vec<String> {
         }
     }
     words
-}
-
-fn says(said: &[crate::diagnostic::Spanned<String>], word: &str) -> bool {
-    said.iter().any(|spanned| spanned.value == word)
 }

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::Draft;
 use super::catalogue::{Class, EndpointPattern};
+use super::instances::Seat;
 use super::placement::socket;
 use super::types::{Balance, Condition, Route, Upstream};
 
@@ -19,8 +20,8 @@ const MAIN_TIMEOUT: u32 = 600;
 /// Routes in matching order, and what they point to. `main` is always among the upstreams.
 pub(super) fn build(draft: &Draft<'_>) -> (Vec<Route>, IndexMap<String, Upstream>) {
     let mut upstreams = IndexMap::new();
-    let main = servers(draft, &[MAIN]);
-    upstreams.insert(MAIN.to_owned(), upstream(draft, MAIN, MAIN, Balance::RoundRobin, main, MAIN_TIMEOUT));
+    let main: Vec<&Seat> = draft.seats.iter().filter(|seat| seat.pool == MAIN).collect();
+    upstreams.insert(MAIN.to_owned(), upstream(draft, MAIN, MAIN, Balance::RoundRobin, &main, MAIN_TIMEOUT));
     let mut routes = Vec::new();
     for class in &draft.catalogue.classes {
         let Some(target) = target(draft, class) else { continue };
@@ -29,7 +30,7 @@ pub(super) fn build(draft: &Draft<'_>) -> (Vec<Route>, IndexMap<String, Upstream
         if endpoints.is_empty() {
             continue;
         }
-        let key = point_to(draft, class, &target.pools, &mut upstreams);
+        let key = point_to(draft, class, &target.seats, &mut upstreams);
         for endpoint in endpoints {
             // A writer serves every method of its stream.
             let split = endpoint.split && !target.writer;
@@ -38,7 +39,7 @@ pub(super) fn build(draft: &Draft<'_>) -> (Vec<Route>, IndexMap<String, Upstream
                 regex: endpoint.path.clone(),
                 methods: if split { endpoint.methods.clone() } else { Vec::new() },
                 upstream: key.clone(),
-                pool: target.pools[0].to_owned(),
+                pool: target.seats[0].pool.clone(),
                 condition: endpoint.without.clone().map(Condition::WithoutQuery),
                 fallback: class.fallback && !target.writer,
             });
@@ -49,62 +50,63 @@ pub(super) fn build(draft: &Draft<'_>) -> (Vec<Route>, IndexMap<String, Upstream
 
 struct Target<'a> {
     class: String,
-    /// Pools with at least one process, at least one of them.
-    pools: Vec<&'a str>,
+    /// At least one process, by pool in inventory order.
+    seats: Vec<&'a Seat>,
     /// They serve it because they write its stream.
     writer: bool,
 }
 
 /// Who serves a class; `None`: main.
 fn target<'a>(draft: &'a Draft<'_>, class: &Class) -> Option<Target<'a>> {
-    let pools = |belongs: &dyn Fn(&super::roles::Role) -> bool| -> Vec<&'a str> {
-        draft
-            .roles
-            .iter()
-            .filter(|(name, role)| belongs(role) && draft.seats.iter().any(|seat| seat.pool == **name))
-            .map(|(name, _)| name.as_str())
-            .collect()
-    };
     if let Some(stream) = &class.stream {
-        let writers = pools(&|role| role.writes.contains(stream));
-        if !writers.is_empty() {
-            return Some(Target { class: format!("stream:{stream}"), pools: writers, writer: true });
+        let seats: Vec<&Seat> = draft.seats.iter().filter(|seat| seat.writes.contains(stream)).collect();
+        if !seats.is_empty() {
+            return Some(Target { class: format!("stream:{stream}"), seats, writer: true });
         }
     }
     if class.writer_only {
         return None;
     }
-    class
-        .words
-        .iter()
-        .map(|word| pools(&|role| role.handles.contains(word)))
-        .find(|pools| !pools.is_empty())
-        .map(|pools| Target { class: class.name.clone(), pools, writer: false })
+    let handling = |word: &String| -> Vec<&'a Seat> {
+        let handles =
+            |seat: &&Seat| draft.roles.get(&seat.pool).is_some_and(|role| role.handles.contains(word));
+        draft.seats.iter().filter(handles).collect()
+    };
+    let seats = class.words.iter().map(handling).find(|seats| !seats.is_empty())?;
+    Some(Target { class: class.name.clone(), seats, writer: false })
 }
 
-/// The upstream of these pools with this balance; made on first use.
+/// The upstream of these processes with this class' balance; made on first use.
 ///
-/// Its key is the pool's name, or pool names and the balance joined by dots, which no pool's name has.
+/// Its key is the pool's name, or pool names and a word joined by dots, which no pool's name has.
 fn point_to(
     draft: &Draft<'_>,
     class: &Class,
-    pools: &[&str],
+    seats: &[&Seat],
     upstreams: &mut IndexMap<String, Upstream>,
 ) -> String {
-    let mut parts = pools.to_vec();
-    match (class.single, class.balance) {
-        (true, _) => parts.push("single"),
-        (false, Balance::RoundRobin) if pools.len() == 1 => {}
-        (false, balance) => parts.push(balance.word()),
+    let mut seats = seats.to_vec();
+    let mut parts: Vec<&str> = Vec::new();
+    for seat in &seats {
+        if !parts.contains(&seat.pool.as_str()) {
+            parts.push(&seat.pool);
+        }
+    }
+    let pool = parts[0];
+    if class.single {
+        seats.truncate(1);
+    }
+    let whole = draft.seats.iter().filter(|seat| parts.contains(&seat.pool.as_str())).count() == seats.len();
+    match class.balance {
+        _ if class.single => parts.push("single"),
+        _ if !whole => parts.push("writer"),
+        Balance::RoundRobin if parts.len() == 1 => {}
+        balance => parts.push(balance.word()),
     }
     let key = parts.join(".");
-    let mut servers = servers(draft, pools);
-    if class.single {
-        servers.truncate(1);
-    }
     let made = upstreams
         .entry(key.clone())
-        .or_insert_with(|| upstream(draft, &key, pools[0], class.balance, servers, class.timeout));
+        .or_insert_with(|| upstream(draft, &key, pool, class.balance, &seats, class.timeout));
     made.read_timeout = made.read_timeout.max(class.timeout);
     key
 }
@@ -114,28 +116,20 @@ fn upstream(
     key: &str,
     pool: &str,
     balance: Balance,
-    servers: Vec<(String, String)>,
+    seats: &[&Seat],
     read_timeout: u32,
 ) -> Upstream {
+    let servers = seats.iter().filter_map(|seat| {
+        let port = draft.port(&seat.name, "client")?;
+        Some((seat.name.clone(), socket(&draft.placement.client(&seat.host), port)))
+    });
     Upstream {
         name: format!("{}_{key}", draft.prefix),
         pool: pool.to_owned(),
         balance,
-        servers,
+        servers: servers.collect(),
         read_timeout,
     }
-}
-
-fn servers(draft: &Draft<'_>, pools: &[&str]) -> Vec<(String, String)> {
-    let mut servers = Vec::new();
-    for pool in pools {
-        for seat in draft.seats.iter().filter(|seat| seat.pool == *pool) {
-            if let Some(port) = draft.port(&seat.name, "client") {
-                servers.push((seat.name.clone(), socket(&draft.placement.client(&seat.host), port)));
-            }
-        }
-    }
-    servers
 }
 
 /// Makes every path's routes complete: a route for some requests only is followed by one for the

@@ -1,0 +1,54 @@
+//! The emitted files before the real Synapse.
+
+use std::path::Path;
+use std::process::Command;
+
+use synprov::diagnostic::{Span, Spanned};
+
+use crate::fresh;
+use crate::site::{Site, one_host, three_hosts};
+
+/// Runs Synapse's own check of its configuration for every process. JSON is YAML to it.
+///
+/// `SYNPROV_TEST_PYTHON=/path/to/venv/bin/python cargo test --test topology -- --ignored`
+#[test]
+#[ignore = "needs a venv with Synapse"]
+fn synapse_accepts_the_configuration_of_every_process() {
+    let python =
+        std::env::var("SYNPROV_TEST_PYTHON").expect("SYNPROV_TEST_PYTHON names a Python with Synapse");
+    for site in [one_host(), three_hosts(), Site::new()] {
+        let root = tempfile::tempdir().unwrap();
+        accepted(&python, root.path(), site);
+    }
+}
+
+fn accepted(python: &str, root: &Path, site: Site) {
+    let at = Spanned::new(root.to_str().unwrap().to_owned(), Span::default());
+    let topology = fresh(&site.with(|inventory| inventory.synapse.root = Some(at)));
+    std::fs::create_dir_all(root.join("conf/secrets")).unwrap();
+    for (name, secret) in &topology.secrets {
+        let value = match name.as_str() {
+            "signing_key" => "ed25519 a_test ACgZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRk",
+            name if name.starts_with("appservice-") => {
+                "{id: x, url: null, as_token: a, hs_token: b, sender_localpart: x, namespaces: {}}"
+            }
+            _ => "not-a-real-secret",
+        };
+        std::fs::write(&secret.path, value).unwrap();
+    }
+    let shared = root.join("config.yaml");
+    std::fs::write(&shared, serde_json::to_string(&topology.shared_config).unwrap()).unwrap();
+    for instance in &topology.instances {
+        let mut command = Command::new(python);
+        command.args(["-m", "synapse.config", "-c"]).arg(&shared);
+        if let Some(config) = &instance.config {
+            let own = root.join(format!("{}.yaml", instance.name));
+            std::fs::write(&own, serde_json::to_string(config).unwrap()).unwrap();
+            command.arg("-c").arg(own);
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("Config parses OK!"), "{}: {said}", instance.name);
+        println!("{}: Config parses OK!", instance.name);
+    }
+}
