@@ -11,6 +11,7 @@ use serde_json::json;
 use super::hosts::{Surveyed, exit_of, survey, tell};
 use super::load::{Loaded, load_or_tell};
 use super::progress::Progress;
+use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output};
 use crate::apply::{Interrupts, Job, Outcome, Refused, Report, apply};
 use crate::facts::HostErrorKind;
@@ -45,14 +46,26 @@ pub struct ApplyArgs {
 
 /// Runs it.
 pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {
-    let loaded = match load_or_tell(&arguments.inventory, None, output) {
+    let stand_in = match stand_in(&arguments.inventory, output) {
+        Ok(stand_in) => stand_in,
+        Err(exit) => return exit,
+    };
+    let loaded = match load_or_tell(&arguments.inventory, stand_in.as_ref(), output) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
     apply_loaded(loaded, arguments, output)
 }
 
-fn apply_loaded(mut loaded: Loaded, arguments: &ApplyArgs, output: &Output) -> Exit {
+impl ApplyArgs {
+    /// What `rehearse` applies with: nobody is asked.
+    pub fn rehearsal(inventory: InventoryArgs, hosts: HostArgs, diff: DiffStyle) -> Self {
+        Self { inventory, hosts, yes: true, diff, json: false }
+    }
+}
+
+/// Applies what was loaded.
+pub fn apply_loaded(mut loaded: Loaded, arguments: &ApplyArgs, output: &Output) -> Exit {
     let mut surveyed = match survey(&loaded, &arguments.hosts, output) {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,

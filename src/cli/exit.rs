@@ -23,6 +23,8 @@ pub enum Exit {
     Usage,
     /// Interrupted by this signal.
     Interrupted(u8),
+    /// The status of a program that was run for the person (`lab ssh`).
+    Status(u8),
 }
 
 impl Exit {
@@ -38,6 +40,7 @@ impl Exit {
             Exit::RolledBack => 6,
             Exit::Broken => 7,
             Exit::Usage => 64,
+            Exit::Status(status) => status,
             Exit::Interrupted(signal) => 128_u8.saturating_add(signal),
         }
     }
@@ -49,7 +52,7 @@ impl Exit {
             Exit::Interrupted(_) => 8,
             Exit::Broken => 7,
             Exit::RolledBack => 6,
-            Exit::Error => 5,
+            Exit::Error | Exit::Status(_) => 5,
             Exit::Locked => 4,
             Exit::Stale => 3,
             Exit::Incomplete => 2,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{Exit, InventoryArgs, Output};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::inventory::{self, Inventory, Lock};
+use crate::lab::stand_in::Substitution;
+use crate::lab::{self, Lab};
 use crate::modules::{self, Modules};
 use crate::render::diagnostic;
 use crate::resource::Resource;
@@ -31,6 +33,8 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The inventory's text.
     pub source: String,
+    /// What is not as in the real inventory; empty outside of a lab.
+    pub substitutions: Vec<Substitution>,
     lock_path: PathBuf,
     lock_text: String,
 }
@@ -62,16 +66,30 @@ impl Unloadable {
     }
 }
 
-/// Changes what was written before it is resolved: `rehearse` and `--lab` put stand-ins in.
-pub type Change<'a> = &'a dyn Fn(Inventory) -> Result<Inventory, (String, Option<String>)>;
+/// What stands in for the real world in a rehearsal.
+pub struct StandIn {
+    /// The lab's hosts.
+    pub lab: Lab,
+    /// The lab's own lock, begun as a copy of the real one, which a rehearsal never touches.
+    pub lock_path: PathBuf,
+}
 
-/// Loads the inventory of `arguments`. Warnings are part of the result.
-pub fn load(arguments: &InventoryArgs, change: Option<Change<'_>>) -> Result<Loaded, Unloadable> {
+/// Reads and parses the inventory alone.
+pub fn read_inventory(arguments: &InventoryArgs) -> Result<Inventory, Unloadable> {
+    let source = read(&arguments.inventory).map_err(|(summary, help)| Unloadable::error(summary, help))?;
+    let (inventory, diagnostics) = inventory::parse(&source);
+    inventory.ok_or(Unloadable { diagnostics, source, errors: Vec::new() })
+}
+
+/// Loads the inventory of `arguments`, with stand-ins for everything real if given. Warnings are part of the result.
+pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loaded, Unloadable> {
     let path = arguments.inventory.clone();
     let source = read(&path).map_err(|(summary, help)| Unloadable::error(summary, help))?;
     let (inventory, mut diagnostics) = inventory::parse(&source);
-    let lock_path = path.with_extension("lock");
-    let (lock, lock_text) = match read_lock(&lock_path) {
+    let real_lock = path.with_extension("lock");
+    let lock_path = stand_in.map_or_else(|| real_lock.clone(), |stand_in| stand_in.lock_path.clone());
+    let begun = if lock_path.exists() { &lock_path } else { &real_lock };
+    let (lock, lock_text) = match read_lock(begun) {
         Ok(lock) => lock,
         Err(mut unloadable) => {
             unloadable.diagnostics = diagnostics;
@@ -82,9 +100,9 @@ pub fn load(arguments: &InventoryArgs, change: Option<Change<'_>>) -> Result<Loa
     let Some(inventory) = inventory else {
         return Err(Unloadable { diagnostics, source, errors: Vec::new() });
     };
-    let inventory = match change {
-        None => inventory,
-        Some(change) => change(inventory).map_err(|(summary, help)| Unloadable::error(summary, help))?,
+    let (inventory, substitutions) = match stand_in {
+        None => (inventory, Vec::new()),
+        Some(stand_in) => lab::stand_in::stand_in(&inventory, stand_in.lab.hosts()),
     };
     let resolved = topology::resolve(&inventory, &lock);
     diagnostics.extend(resolved.diagnostics);
@@ -117,16 +135,17 @@ pub fn load(arguments: &InventoryArgs, change: Option<Change<'_>>) -> Result<Loa
         source,
         lock_path,
         lock_text,
+        substitutions,
     })
 }
 
 /// Loads or tells the person why not.
 pub fn load_or_tell(
     arguments: &InventoryArgs,
-    change: Option<Change<'_>>,
+    stand_in: Option<&StandIn>,
     output: &Output,
 ) -> Result<Loaded, Exit> {
-    match load(arguments, change) {
+    match load(arguments, stand_in) {
         Ok(loaded) => {
             if !loaded.diagnostics.is_empty() {
                 let name = loaded.path.display().to_string();

@@ -11,6 +11,7 @@ mod load;
 mod output;
 mod plan;
 mod progress;
+mod rehearse;
 
 use std::path::PathBuf;
 
@@ -46,6 +47,10 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show the plan, ask, and do it
     Apply(apply::ApplyArgs),
+    /// Apply the inventory to throwaway hosts on this machine, prove it with a client, tear down
+    Rehearse(rehearse::RehearseArgs),
+    /// Look at throwaway hosts, log in on them, remove them
+    Lab(lab::LabArgs),
     /// Print a completion script for a shell
     Completion(generate::CompletionArgs),
     /// Write the man pages into a directory
@@ -67,6 +72,10 @@ pub struct InventoryArgs {
     /// Directory with modules that add to the built-in ones or shadow them [default: modules/ beside the inventory]
     #[arg(long, env = "SYNPROV_MODULES", value_name = "DIR")]
     pub modules: Option<PathBuf>,
+
+    /// Speak to the throwaway hosts that `synprov rehearse --keep` left instead of the real ones
+    #[arg(long)]
+    pub lab: bool,
 }
 
 /// Which hosts, and how they are spoken with.
@@ -122,6 +131,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Check(arguments) => check::run(&arguments, &output),
         Command::Plan(arguments) => plan::run(&arguments, &output),
         Command::Apply(arguments) => apply::run(&arguments, &output),
+        Command::Rehearse(arguments) => rehearse::run(&arguments, &output),
+        Command::Lab(arguments) => rehearse::lab(&arguments, &output),
         Command::Completion(arguments) => generate::completion(&arguments, &output),
         Command::Man(arguments) => generate::man(&arguments, &output),
     }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::hosts::survey;
 use super::load::load_or_tell;
+use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output};
 use crate::render::plan::{DiffStyle, json, text};
 
@@ -34,7 +35,11 @@ pub struct PlanArgs {
 
 /// Runs it.
 pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
-    let mut loaded = match load_or_tell(&arguments.inventory, None, output) {
+    let stand_in = match stand_in(&arguments.inventory, output) {
+        Ok(stand_in) => stand_in,
+        Err(exit) => return exit,
+    };
+    let mut loaded = match load_or_tell(&arguments.inventory, stand_in.as_ref(), output) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };

@@ -5,6 +5,7 @@
 pub mod diagnostic;
 pub mod paint;
 pub mod plan;
+pub mod rehearsal;
 pub mod report;
 
 mod mask;
