@@ -100,14 +100,14 @@ record_append() { # OFFSET LENGTH
 declare -A safe=()
 
 # Root may only write where nobody else can redirect the path.
-safe_directory() { # DIRECTORY
+safe_directory() { # DIRECTORY [quiet]
     local directory uid permissions
     [[ -n ${safe[$1]-} ]] && return 0
     directory=$(realpath -e -- "$1") || { complain "$1 does not exist"; return 1; }
     while :; do
         read -r uid permissions < <(stat --printf '%u %a\n' -- "$directory")
         if [[ $uid != 0 ]] || ((8#$permissions & 8#022)); then
-            complain "$directory belongs to somebody else or others may write there; nothing is written below it"
+            [[ ${2-} == quiet ]] || complain "$directory belongs to somebody else or others may write there; nothing is written below it"
             return 1
         fi
         [[ $directory == / ]] && break
@@ -115,6 +115,18 @@ safe_directory() { # DIRECTORY
         directory=${directory:-/}
     done
     safe[$1]=1
+}
+
+# Some packages give their configuration directory to their own user (/etc/redis). A file of that user's
+# is then written by that user: root is led nowhere by what stands there.
+owner_writes() { # DIRECTORY OWNER: whether that is how it is done
+    [[ $2 != root && $(stat --printf %U -- "$1") == "$2" ]] && ! safe_directory "$1" quiet
+}
+
+as_owner() { # OWNER GROUP SCRIPT ARGUMENT...
+    local owner=$1 group=$2 script=$3
+    shift 3
+    (cd / && setpriv --reuid="$owner" --regid="$group" --init-groups -- bash -c "$script" as_owner "$@")
 }
 
 put_file() { # PATH OWNER GROUP MODE < CONTENT: never partial, never wider than its mode, never through a link
@@ -131,9 +143,15 @@ put_file() { # PATH OWNER GROUP MODE < CONTENT: never partial, never wider than 
 }
 
 make_directory() { # PATH OWNER GROUP MODE
+    local parent=${1%/*}
     if [[ -L $1 || (-e $1 && ! -d $1) ]]; then complain "$1 is no directory"; return 1; fi
+    # Below a directory of the same owner, that user does it: root is led nowhere by what stands there.
+    if owner_writes "$parent" "$2"; then
+        as_owner "$2" "$3" '[[ -d $1 ]] || mkdir -m 0700 -- "$1"; chmod -- "$2" "$1"' "$1" "$4"
+        return
+    fi
     if [[ ! -d $1 ]]; then
-        safe_directory "${1%/*}" || return 1
+        safe_directory "$parent" || return 1
         mkdir -m 0700 -- "$1" || return 1
     fi
     chown --no-dereference -- "$2:$3" "$1" && chmod -- "$4" "$1"
@@ -159,19 +177,32 @@ swap() { # SET PATH...: puts staged files in place; each rename is atomic, all c
     shift
     local -a temporaries=() directories=()
     for path in "$@"; do
-        safe_directory "${path%/*}" || return 1
         if [[ -d $path && ! -L $path ]]; then complain "$path is a directory"; return 1; fi
+        if owner_writes "${path%/*}" "$(stat --printf %U -- "$stage/$set$path")"; then continue; fi
+        safe_directory "${path%/*}" || return 1
         rm -f -- "${path%/*}/.${path##*/}".synprov-??????????
     done
+    local owner group permissions
+    local -a ours=()
     for path in "$@"; do
+        read -r owner group permissions < <(stat --printf '%U %G %a\n' -- "$stage/$set$path")
+        if owner_writes "${path%/*}" "$owner"; then
+            as_owner "$owner" "$group" 'umask 077
+                rm -f -- "${1%/*}/.${1##*/}".synprov-??????????
+                new=$(mktemp -- "${1%/*}/.${1##*/}.synprov-XXXXXXXXXX") && cat > "$new" && chmod -- "$2" "$new" \
+                    && sync -- "$new" && mv -fT -- "$new" "$1" && sync -- "${1%/*}"' "$path" "$permissions" < "$stage/$set$path" || return 1
+            continue
+        fi
         temporary=$(mktemp -- "${path%/*}/.${path##*/}.synprov-XXXXXXXXXX") || { rm -f -- "${temporaries[@]}"; return 1; }
         temporaries+=("$temporary")
         directories+=("${path%/*}")
+        ours+=("$path")
         cp --preserve=mode,ownership -- "$stage/$set$path" "$temporary" || { rm -f -- "${temporaries[@]}"; return 1; }
     done
+    ((${#ours[@]})) || return 0
     sync -- "${temporaries[@]}" || { rm -f -- "${temporaries[@]}"; return 1; }
     local -i i=0
-    for path in "$@"; do
+    for path in "${ours[@]}"; do
         mv -fT -- "${temporaries[i]}" "$path" || return 1
         i+=1
     done
@@ -180,12 +211,17 @@ swap() { # SET PATH...: puts staged files in place; each rename is atomic, all c
 
 remove_file() { # PATH KEEP-A-COPY
     [[ -e $1 || -L $1 ]] || return 0
-    safe_directory "${1%/*}" || return 1
+    local owner=''
+    [[ -L $1 ]] || owner=$(stat --printf %U -- "$1")
+    if [[ -n $owner ]] && owner_writes "${1%/*}" "$owner"; then :; else
+        safe_directory "${1%/*}" || return 1
+        owner=root
+    fi
     if [[ $2 == copy ]]; then
         mkdir -p -m 0700 -- "$state/removed" && cp --archive --no-dereference --backup=numbered -- "$1" "$state/removed/${1//\//%}" || return 1
         complain "somebody had changed $1; a copy is $state/removed/${1//\//%}"
     fi
-    rm -f -- "$1"
+    if [[ $owner == root ]]; then rm -f -- "$1"; else as_owner "$owner" "$owner" 'rm -f -- "$1"' "$1"; fi
 }
 
 remove_directory() { # PATH

@@ -165,6 +165,7 @@ fn consider_host<'a>(
 
 fn compare(resource: &Resource, values: &values::Values, entry: Option<&Entry>) -> Option<Change> {
     let (operation, cause) = change::compare(&values.desired, values.actual.as_ref(), entry)?;
+    let cause = tolerated(resource, cause);
     Some(Change {
         address: resource.address.to_string(),
         host: resource.address.host.clone(),
@@ -172,7 +173,7 @@ fn compare(resource: &Resource, values: &values::Values, entry: Option<&Entry>) 
         kind: resource.address.kind.to_owned(),
         name: resource.address.name.clone(),
         operation,
-        cause: tolerated(resource, cause),
+        cause,
         reason: change::reason(operation, cause).to_owned(),
         attributes: change::differences(values.actual.as_ref(), Some(&values.desired)),
         diff: None,

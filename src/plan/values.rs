@@ -198,6 +198,10 @@ fn postgresql(
         // It is about to be started; what it held when last seen is the best word there is.
         return Values { desired, actual: applied.cloned() };
     }
+    if found.role.is_none() && found.database.is_none() {
+        // The cluster is there, nothing of ours is.
+        return Values { desired, actual: None };
+    }
     let mut actual = Attributes::new();
     if let Some(login) = found.role {
         actual.insert("role".to_owned(), if login { "may log in" } else { "may not log in" }.to_owned());
