@@ -92,7 +92,7 @@ pub(super) fn wait_for_systemd(lab: &str, host: &str) -> Result<(), LabError> {
             return Ok(());
         }
         if Instant::now() >= until {
-            let last = if state.is_empty() { failure(&output) } else { state };
+            let last = if state.is_empty() { failure(&output, 1) } else { state };
             return Err(LabError::Deadline {
                 what: format!("boot of host {host:?}"),
                 seconds: BOOT.as_secs(),
@@ -172,7 +172,7 @@ pub(super) fn prepare(
     if output.status.success() && key.starts_with("ssh-ed25519 ") {
         return Ok(key);
     }
-    Err(LabError::Command { what: format!("prepare host {:?}", spec.name), reason: failure(&output) })
+    Err(LabError::Command { what: format!("prepare host {:?}", spec.name), reason: failure(&output, 1) })
 }
 
 /// Runs a command as root on a host, whatever its exit status; ten minutes at most.

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::process::{output, run};
+use super::process::{failure, output, run};
 use super::{Distro, Flavour, LabError};
 
 const BARE: &[&str] =
@@ -20,9 +20,20 @@ const REPOSITORY: &str = "localhost/synprov-lab";
 ///
 /// Host keys are made at first boot: baked in, all hosts would share one. apt's timers would take
 /// the package lock at random times. Disabled services are what lets a warm host be as quiet as
-/// one where apt ran under a policy-rc.d.
+/// one where apt ran under a policy-rc.d. Which index pip uses by itself is asked of the very pip
+/// that the release ships: hosts have none yet when the packet filter must know.
 const CUSTOMIZE: &str = r#"#!/bin/sh
 set -eu
+chroot "$1" sh -c 'cd /tmp && apt-get --quiet download python3-pip-whl'
+dpkg-deb --extract "$1"/tmp/python3-pip-whl_*.deb "$1/tmp/pip"
+perl -e '
+  use IO::Uncompress::Unzip qw(unzip $UnzipError);
+  unzip $ARGV[0] => \my $text, Name => "pip/_internal/models/index.py" or die "pip: $UnzipError\n";
+  my ($url, $files) = $text =~ /^PyPI = PackageIndex\(\s*"([^"]+)",\s*file_storage_domain="([^"]+)"/m
+    or die "pip does not say which index it uses\n";
+  print "$url\nhttps://$files/\n";
+' "$1"/tmp/pip/usr/share/python-wheels/pip-*.whl > "$1/etc/synprov-lab.indexes"
+rm -r "$1"/tmp/pip "$1"/tmp/python3-pip-whl_*.deb
 rm -f "$1"/etc/ssh/ssh_host_*
 : > "$1/etc/machine-id"
 : > "$1/etc/resolv.conf"
@@ -92,7 +103,11 @@ fn build(image: &str, distro: Distro, packages: &str) -> Result<(), LabError> {
     let customize = format!("--customize-hook={hook}");
     let args = ["--quiet", "--variant=minbase", &include, &customize, distro.suite(), &tar];
     let what = format!("build an image of {}", distro.name());
-    run(&what, "mmdebstrap", &args, b"", Duration::from_secs(900))?;
+    let made = output(&what, "mmdebstrap", &args, b"", Duration::from_secs(900))?;
+    if !made.status.success() {
+        // Its last line only says that it failed.
+        return Err(LabError::Command { what, reason: failure(&made, 3) });
+    }
     run(&what, "podman", &["import", "--quiet", &tar, image], b"", Duration::from_secs(300))?;
     Ok(())
 }

@@ -20,14 +20,13 @@ pub(super) struct Indexes {
     pub(super) ca_bundle: Option<Vec<u8>>,
 }
 
-/// Hosts that apt's sources of a Debian image name.
-const APT: &[&str] = &["apt-index.example", "apt-index.example"];
-/// pip's default index, and where it keeps the files.
-const PIP: &[&str] = &["pip-index.example", "pip-files.example"];
+/// A shell line for an image of ours: URLs of its apt sources, a line `pip`, URLs of pip's default index.
+pub(super) const ASK_IMAGE: &str = "cat /etc/apt/sources.list; echo pip; cat /etc/synprov-lab.indexes";
 const CA_BUNDLES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// Reads this machine's pip settings and CA bundle, and resolves the names.
-pub(super) fn of_this_machine() -> Result<Indexes, LabError> {
+/// Reads this machine's pip settings and CA bundle, and resolves the names. `images` is
+/// what the hosts' images answer to [`ASK_IMAGE`].
+pub(super) fn of_this_machine<'a>(images: impl Iterator<Item = &'a str>) -> Result<Indexes, LabError> {
     let settings = pip_settings(
         &std::fs::read_to_string("/etc/pip.conf").unwrap_or_default(),
         std::env::var("PIP_INDEX_URL").ok(),
@@ -38,10 +37,14 @@ pub(super) fn of_this_machine() -> Result<Indexes, LabError> {
         pip_conf.push_str(&format!("{key} = {url}\n"));
         wanted.extend(url.split_whitespace().filter_map(authority));
     }
-    if !settings.iter().any(|(key, _)| key == "index-url") {
-        wanted.extend(PIP.iter().map(|name| ((*name).to_owned(), None)));
+    let own_index = settings.iter().any(|(key, _)| key == "index-url");
+    for image in images {
+        let (apt, pip) = image.split_once("\npip\n").unwrap_or((image, ""));
+        wanted.extend(apt.split_whitespace().filter_map(authority));
+        wanted.extend(pip.split_whitespace().filter(|_| !own_index).filter_map(authority));
     }
-    wanted.extend(APT.iter().map(|name| ((*name).to_owned(), None)));
+    wanted.sort();
+    wanted.dedup();
     let mut indexes = Indexes {
         names: Vec::new(),
         ports: vec![80, 443],

@@ -145,7 +145,7 @@ impl Lab {
     pub fn port_scan(&self, address: &str) -> Result<Vec<u16>, LabError> {
         let what = format!("scan the ports of {address}");
         let Some(host) = self.state.hosts.first() else { return Ok(Vec::new()) };
-        let runtime = up::runtime(&host.image)?;
+        let (runtime, _) = up::runtime(&host.image)?;
         let label = format!("{}={}", state::LABEL, self.state.name);
         let limits = host::limits();
         let mut args = vec!["--runtime", &runtime, "run", "--rm", "--interactive", "--label", &label];

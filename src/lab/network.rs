@@ -67,13 +67,13 @@ fn create_pair(lab: &str, number: u8) -> Result<Result<Networks, String>, LabErr
     let args = [&common[..], &[&subnets[0], &public]].concat();
     let created = output(&what, "podman", &args, b"", SHORT)?;
     if !created.status.success() {
-        return Ok(Err(failure(&created)));
+        return Ok(Err(failure(&created, 1)));
     }
     let args = [&common[..], &[&subnets[1], "--internal", &internal]].concat();
     let created = output(&what, "podman", &args, b"", SHORT)?;
     if !created.status.success() {
         run(&what, "podman", &["network", "rm", &public], b"", SHORT)?;
-        return Ok(Err(failure(&created)));
+        return Ok(Err(failure(&created, 1)));
     }
     let bridge = |name: &str| {
         let args = ["network", "inspect", "--format", "{{.NetworkInterface}}", name];

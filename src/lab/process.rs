@@ -68,15 +68,16 @@ pub(super) fn run(
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(LabError::Command { what: what.to_owned(), reason: failure(&output) })
+    Err(LabError::Command { what: what.to_owned(), reason: failure(&output, 1) })
 }
 
-/// Why a program failed: the last line it said on stderr, or its exit status.
-pub(super) fn failure(output: &Output) -> String {
+/// Why a program failed: the last `lines` lines it said on stderr, or its exit status.
+pub(super) fn failure(output: &Output, lines: usize) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
-    match text.lines().rev().find(|line| !line.trim().is_empty()) {
-        Some(line) => line.trim().to_owned(),
-        None => output.status.to_string(),
+    let said: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match said.len() {
+        0 => output.status.to_string(),
+        count => said[count.saturating_sub(lines)..].join("; "),
     }
 }
 

@@ -78,18 +78,19 @@ fn check_machine() -> Result<(), LabError> {
 }
 
 /// The first runtime that starts a container here: crun refuses hybrid cgroups, runc does not.
-pub(super) fn runtime(image: &str) -> Result<String, LabError> {
+/// With it what the image answers to [`indexes::ASK_IMAGE`].
+pub(super) fn runtime(image: &str) -> Result<(String, String), LabError> {
     let limits = host::limits();
     let mut reasons = Vec::new();
     for runtime in ["crun", "runc"] {
         let mut args = vec!["--runtime", runtime, "run", "--rm", "--network", "none"];
         args.extend(limits.iter().map(String::as_str));
-        args.extend([image, "/bin/true"]);
+        args.extend([image, "/bin/sh", "-ec", indexes::ASK_IMAGE]);
         let tried = output("try a container runtime", "podman", &args, b"", SHORT)?;
         if tried.status.success() {
-            return Ok(runtime.to_owned());
+            return Ok((runtime.to_owned(), String::from_utf8_lossy(&tried.stdout).into_owned()));
         }
-        reasons.push(format!("{runtime}: {}", failure(&tried)));
+        reasons.push(format!("{runtime}: {}", failure(&tried, 1)));
     }
     Err(LabError::Runtime { reason: reasons.join("; ") })
 }
@@ -101,10 +102,14 @@ fn start(spec: &LabSpec, folder: &Path) -> Result<LabState, LabError> {
     for host in &spec.hosts {
         images.push(image::ensure(host.distro, spec.flavour, &root)?);
     }
-    let runtime = runtime(&images[0])?;
+    let mut kinds = images.clone();
+    kinds.sort();
+    kinds.dedup();
+    let tried: Vec<(String, String)> = kinds.iter().map(|image| runtime(image)).collect::<Result<_, _>>()?;
+    let runtime = &tried[0].0;
     let public_key = create_key(folder)?;
     tls::create_ca(folder, &spec.name)?;
-    let indexes = indexes::of_this_machine()?;
+    let indexes = indexes::of_this_machine(tried.iter().map(|(_, answer)| answer.as_str()))?;
     let networks = network::create(&spec.name)?;
     if spec.outward == Outward::Indexes {
         outward::limit(&spec.name, &networks, &indexes)?;
@@ -112,7 +117,7 @@ fn start(spec: &LabSpec, folder: &Path) -> Result<LabState, LabError> {
     let common = common_files(spec, &networks, &indexes)?;
     let boot = |spec_of: &HostSpec, image: &str| -> Result<LabHost, LabError> {
         let files = [&common[..], &tls_files(folder, spec_of)?].concat();
-        host::start(&runtime, &spec.name, spec_of, &networks, image)?;
+        host::start(runtime, &spec.name, spec_of, &networks, image)?;
         host::wait_for_systemd(&spec.name, &spec_of.name)?;
         let host_key = host::prepare(&spec.name, spec_of, &public_key, &files)?;
         host::wait_for_sshd(&spec_of.name, networks.public_address(spec_of.index))?;

@@ -162,7 +162,7 @@ fn served_by(
             let output = lab.exec(host, &[&argv[..], &fields].concat())?;
             if !output.status.success() {
                 let what = format!("read the journal of host {host:?}");
-                return Err(LabError::Command { what, reason: super::process::failure(&output) });
+                return Err(LabError::Command { what, reason: super::process::failure(&output, 1) });
             }
             for (mark, unit) in String::from_utf8_lossy(&output.stdout).lines().filter_map(|l| marked(l, run))
             {
