@@ -7,6 +7,7 @@
 
 mod read;
 mod scalar;
+mod trouble;
 mod write;
 
 use serde_json::Value;

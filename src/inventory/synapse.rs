@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::config::{Owner, config};
 use super::decode::{Found, Section, choose, entries, suggest, wrong};
-use super::{Appservice, ConfigMap, Install, Synapse, names, secrets};
+use super::{Appservice, ConfigMap, Install, SecretSource, Synapse, names, secrets};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::version::Version;
 use crate::yaml::{Kind, Node};
@@ -49,8 +49,18 @@ const TAKEN: &[&str] = &[
     "/sys", "/tmp", "/usr", "/var", "/var/lib",
 ];
 
+/// The section, and of its secrets what can be checked even where the rest is not understood.
+pub(super) struct Read {
+    pub synapse: Option<Synapse>,
+    /// Where the declarations stand; line 0 if there are none.
+    pub declared_at: Span,
+    pub declared: IndexMap<String, Spanned<SecretSource>>,
+    /// References in `config`.
+    pub used: Vec<Spanned<String>>,
+}
+
 /// Reads the section.
-pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Synapse> {
+pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Read> {
     let section = Section::open(node, "synapse", "synapse", at, KEYS, found)?;
     let server_name = section
         .required("server_name", "server_name: example.org", found)
@@ -82,23 +92,28 @@ pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Synaps
         Some((_, node)) => config(node, "synapse.config", Owner::Shared, found),
         None => ConfigMap::default(),
     };
-    Some(Synapse {
+    let declared_at = section.entry("secrets").map(|(span, _)| span).unwrap_or_default();
+    let declared =
+        section.entry("secrets").map(|(_, node)| secrets::secrets(node, found)).unwrap_or_default();
+    let appservices =
+        section.entry("appservices").map(|(_, node)| appservices(node, found)).unwrap_or_default();
+    let public_baseurl = section.text("public_baseurl", found).filter(|value| base_url(value, found));
+    let used = config.secrets.clone();
+    let synapse = server_name.zip(version).map(|(server_name, version)| Synapse {
         span: at,
+        server_name,
+        version,
         install: install.unwrap_or(Install::Managed),
         extras,
-        public_baseurl: section.text("public_baseurl", found).filter(|value| base_url(value, found)),
+        public_baseurl,
         root,
         user,
         prefix,
         config,
-        secrets: section.entry("secrets").map(|(_, node)| secrets::secrets(node, found)).unwrap_or_default(),
-        appservices: section
-            .entry("appservices")
-            .map(|(_, node)| appservices(node, found))
-            .unwrap_or_default(),
-        server_name: server_name?,
-        version: version?,
-    })
+        secrets: declared.clone(),
+        appservices,
+    });
+    Some(Read { synapse, declared_at, declared, used })
 }
 
 /// Matrix specification, appendices, server name: DNS name, IPv4 or `[IPv6]`, and maybe a port.
@@ -268,7 +283,7 @@ fn account(value: &Spanned<String>, key: &str, found: &mut Found) -> bool {
     let text = value.value.as_str();
     if key == "user" && text == "root" {
         found.push(
-            Diagnostic::error(value.span, "Synapse as root")
+            Diagnostic::error(value.span, "\"user\" in synapse is root")
                 .help("write an unprivileged user, which synprov creates: matrix"),
         );
         return false;
@@ -306,7 +321,7 @@ fn base_url(value: &Spanned<String>, found: &mut Found) -> bool {
 
 fn appservices(node: &Node, found: &mut Found) -> IndexMap<String, Spanned<Appservice>> {
     let mut appservices = IndexMap::new();
-    for (key, node) in entries(node, "synapse.appservices", found).unwrap_or(&[]) {
+    for (key, node) in entries(node, "synapse.appservices", "appservices", found).unwrap_or(&[]) {
         let named = names::name(key, "appservice", found);
         let what = format!("appservice \"{}\"", key.value);
         let Some(section) = Section::open(node, &what, "appservices.*", key.span, &["file"], found) else {
