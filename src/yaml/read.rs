@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Tag};
 
+use super::mapping::{Key, finish, read_key};
 use super::scalar::resolve;
 use super::trouble::{ambiguous, control_character, count, place_of, syntax};
 use super::{Kind, Node};
@@ -90,12 +91,6 @@ enum Items {
         merges: Vec<Node>,
         key: Option<Key>,
     },
-}
-
-enum Key {
-    Name(Spanned<String>),
-    Merge,
-    Unusable,
 }
 
 struct Builder<'a> {
@@ -206,7 +201,7 @@ impl<'a> Builder<'a> {
         }
         let kind = match frame.items {
             Items::Seq(items) => Kind::Seq(items),
-            Items::Map { entries, merges, .. } => Kind::Map(self.finish_map(entries, merges)),
+            Items::Map { entries, merges, .. } => Kind::Map(finish(&mut self.found, entries, merges)),
         };
         self.complete(Node { kind, span, written: None }, frame.anchor, frame.nodes, frame.height)
     }
@@ -331,51 +326,6 @@ impl<'a> Builder<'a> {
         self.found.push(Diagnostic::error(place, format!("YAML tag {name} is not supported")).help(help));
     }
 
-    /// Reports every duplicate, then resolves `<<`: own keys win, then earlier merges.
-    fn finish_map(
-        &mut self,
-        entries: Vec<(Spanned<String>, Node)>,
-        merges: Vec<Node>,
-    ) -> Vec<(Spanned<String>, Node)> {
-        let mut first: HashMap<String, Span> = HashMap::new();
-        let mut kept = Vec::with_capacity(entries.len());
-        for (key, node) in entries {
-            if let Some(before) = first.get(&key.value) {
-                self.found.push(
-                    Diagnostic::error(key.span, format!("duplicate key \"{}\"", key.value))
-                        .related(*before, "first written here")
-                        .help("keep one of them"),
-                );
-                continue;
-            }
-            first.insert(key.value.clone(), key.span);
-            kept.push((key, node));
-        }
-        let mut sources = Vec::new();
-        for merge in merges {
-            match merge.kind {
-                Kind::Seq(items) => sources.extend(items),
-                _ => sources.push(merge),
-            }
-        }
-        for source in sources {
-            let Kind::Map(merged) = source.kind else {
-                let summary = format!("`<<` merges mappings, this is {}", source.describe());
-                self.found.push(
-                    Diagnostic::error(source.span, summary).help("write <<: *name, or <<: [*one, *two]"),
-                );
-                continue;
-            };
-            for (key, node) in merged {
-                if !first.contains_key(&key.value) {
-                    first.insert(key.value.clone(), key.span);
-                    kept.push((key, node));
-                }
-            }
-        }
-        kept
-    }
-
     fn too_deep(&mut self, place: Span) {
         self.found.push(Diagnostic::error(place, format!("nested more than {MAX_DEPTH} levels deep")));
     }
@@ -394,31 +344,6 @@ impl<'a> Builder<'a> {
             line: count(start.line().max(1)),
             column: count(start.col() + 1),
             length: count(marked.chars().count().max(1)),
-        }
-    }
-}
-
-/// A key: text as it is, other scalars reported and taken as text, the rest unusable.
-fn read_key(node: Node, template: bool, found: &mut Vec<Diagnostic>) -> Key {
-    let Node { kind, span, written } = node;
-    match (kind, written) {
-        (Kind::String(text), Some(_)) if text == "<<" => Key::Merge,
-        (Kind::String(text), _) => Key::Name(Spanned::new(text, span)),
-        (_, Some(text)) => {
-            found.push(
-                Diagnostic::error(span, format!("key `{text}` is not text"))
-                    .help(format!("quote it: \"{text}\"")),
-            );
-            Key::Name(Spanned::new(text, span))
-        }
-        _ => {
-            found.push(if template {
-                Diagnostic::error(span, "templates are not evaluated here")
-                    .help("write the value itself, or put it in quotes if the braces are meant")
-            } else {
-                Diagnostic::error(span, "a list or mapping as a key").help("keys are text")
-            });
-            Key::Unusable
         }
     }
 }

@@ -40,6 +40,15 @@ pub(super) fn syntax(text: &str, last: usize, error: &ScanError) -> Diagnostic {
     let at = mark.byte_offset().unwrap_or(0).min(text.len());
     let place = Span { line: count(mark.line().max(1)), column: count(mark.col() + 1), length: 1 };
     let here = |summary: String| Diagnostic::error(place, summary);
+    let conflict =
+        |line: &str| line.starts_with("<<<<<<< ") || line == "=======" || line.starts_with(">>>>>>> ");
+    if let Some(line) = text.lines().position(conflict) {
+        return Diagnostic::error(
+            Span { line: count(line + 1), column: 1, length: 7 },
+            "an unresolved merge conflict",
+        )
+        .help("keep what is right of the two sides and delete the marks");
+    }
     match error.kind() {
         E::RecursionLimitExceeded => here(format!("nested more than {} levels deep", super::read::MAX_DEPTH)),
         E::TabNotAllowed | E::TabInBlockIndentation | E::TabInIndentation | E::TabInPlainScalar => {
