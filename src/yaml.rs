@@ -5,8 +5,10 @@
 //! refused instead of guessed, and on the way out nothing is written that the two read differently.
 //! Never in this room: what keys mean, files, knowledge of the inventory.
 
+mod mapping;
 mod read;
 mod scalar;
+mod trouble;
 mod write;
 
 use serde_json::Value;

@@ -21,7 +21,7 @@ pub(super) enum Owner {
 /// Reads a `config:`; owned keys are reported and left out.
 pub(super) fn config(node: &Node, what: &str, owner: Owner, found: &mut Found) -> ConfigMap {
     let mut config = ConfigMap::default();
-    for (key, node) in entries(node, what, found).unwrap_or(&[]) {
+    for (key, node) in entries(node, what, "config", found).unwrap_or(&[]) {
         if let Some(instead) = owned::instead(&key.value, owner) {
             found.push(
                 Diagnostic::error(key.span, format!("\"{}\" in {what} is written by synprov", key.value))

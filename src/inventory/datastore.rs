@@ -53,7 +53,7 @@ pub(super) fn datastore(
 
 fn external(node: &Node, at: Span, name: &str, store: Store, found: &mut Found) -> Option<External> {
     let what = format!("{name}.external");
-    let keys: &[&str] = match store {
+    let keys: &[&'static str] = match store {
         Store::Postgresql => &["host", "port", "database", "user", "password", "sslmode", "args"],
         Store::Redis => &["host", "port", "password", "args"],
     };
@@ -71,7 +71,10 @@ fn external(node: &Node, at: Span, name: &str, store: Store, found: &mut Found) 
         }
         known
     });
-    let identifier = |key: &str, found: &mut Found| {
+    let identifier = |key: &'static str, found: &mut Found| {
+        if !keys.contains(&key) {
+            return None;
+        }
         section.text(key, found).filter(|value| identifier(value, key, &what, found)).map(|value| value.value)
     };
     Some(External {

@@ -6,8 +6,11 @@
 use std::ops::RangeInclusive;
 
 use super::unsupported;
-use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::diagnostic::{Diagnostic, Severity, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// Longest list that is looked at, and most unknown keys of one mapping that are reported.
+const MOST: usize = 1000;
 
 /// Everything wrong so far.
 pub(super) type Found = Vec<Diagnostic>;
@@ -19,6 +22,8 @@ pub(super) struct Section<'a> {
     /// Where the key stands that it is the value of.
     pub span: Span,
     entries: &'a [(Spanned<String>, Node)],
+    /// Keys that an unknown key was probably meant to be: not missing, only misspelt.
+    guessed: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
@@ -29,17 +34,21 @@ impl<'a> Section<'a> {
         what: impl Into<String>,
         path: &str,
         span: Span,
-        keys: &[&str],
+        keys: &[&'static str],
         found: &mut Found,
     ) -> Option<Self> {
         let what = what.into();
-        let entries = entries(node, &what, found)?;
-        for (key, _) in entries {
-            if !keys.contains(&key.value.as_str()) {
-                found.push(unknown(key, &what, path, keys));
+        let entries = entries(node, &what, path, found)?;
+        let mut guessed = Vec::new();
+        for (key, _) in entries.iter().filter(|(key, _)| !keys.contains(&key.value.as_str())).take(MOST) {
+            let (diagnostic, guess) = unknown(key, &what, path, keys);
+            guessed.extend(guess);
+            // A mapping that others merge is looked at once for each of them.
+            if !reported(key.span, found) {
+                found.push(diagnostic);
             }
         }
-        Some(Self { what, span, entries })
+        Some(Self { what, span, entries, guessed })
     }
 
     /// The key and its value, whatever it is.
@@ -50,6 +59,9 @@ impl<'a> Section<'a> {
     /// The value of a key; a key with nothing behind it is reported.
     pub fn node(&self, key: &str, found: &mut Found) -> Option<&'a Node> {
         let (span, node) = self.entry(key)?;
+        if reported(node.span, found) {
+            return None;
+        }
         if node.kind == Kind::Null {
             found.push(
                 Diagnostic::error(span, format!("\"{key}\" in {} is empty", self.what))
@@ -60,8 +72,16 @@ impl<'a> Section<'a> {
         Some(node)
     }
 
-    /// Reports that `key` is missing; `example` shows how it is written.
+    /// Whether `key` is there, perhaps misspelt.
+    pub fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some() || self.guessed.contains(&key)
+    }
+
+    /// Reports that `key` is missing, unless it is only misspelt; `example` shows how it is written.
     pub fn missing(&self, key: &str, example: &str, found: &mut Found) {
+        if self.has(key) {
+            return;
+        }
         found.push(
             Diagnostic::error(self.span, format!("{} has no \"{key}\"", self.what))
                 .help(format!("add {example}")),
@@ -87,11 +107,12 @@ impl<'a> Section<'a> {
         let node = self.node(key, found)?;
         match node.kind {
             Kind::Bool(value) => Some(value),
-            // `yes` and `no` have been reported where they were read.
-            Kind::String(_) if found.iter().any(|other| other.span == node.span) => None,
             _ => {
-                let what = format!("\"{key}\" in {}", self.what);
-                found.push(wrong(node, &what, "true or false"));
+                let mut diagnostic = wrong(node, &format!("\"{key}\" in {}", self.what), "true or false");
+                if let Some(text @ ("true" | "false")) = node.as_str() {
+                    diagnostic = diagnostic.help(format!("write it without quotes: {text}"));
+                }
+                found.push(diagnostic);
                 None
             }
         }
@@ -109,8 +130,11 @@ impl<'a> Section<'a> {
         let what = format!("\"{key}\" in {}", self.what);
         match &node.kind {
             Kind::Seq(items) => {
+                if items.len() > MOST {
+                    found.push(Diagnostic::error(node.span, format!("{what} has more than {MOST} entries")));
+                }
                 let item = format!("an entry of {what}");
-                items.iter().filter_map(|node| text(node, &item, found)).collect()
+                items.iter().take(MOST).filter_map(|node| text(node, &item, found)).collect()
             }
             _ => {
                 let mut diagnostic = wrong(node, &what, "a list");
@@ -124,30 +148,67 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The entries of a mapping with free keys; nothing at all counts as no entries.
+/// The entries of a mapping; nothing at all counts as no entries. `path` names the kind of section.
 pub(super) fn entries<'a>(
     node: &'a Node,
     what: &str,
+    path: &str,
     found: &mut Found,
 ) -> Option<&'a [(Spanned<String>, Node)]> {
     match &node.kind {
         Kind::Map(entries) => Some(entries),
         Kind::Null => Some(&[]),
+        _ if reported(node.span, found) => None,
         _ => {
-            found.push(wrong(node, what, "a mapping"));
+            let mut diagnostic = wrong(node, what, "a mapping");
+            if let Some(example) = example(path, node.as_str().unwrap_or("hs1")) {
+                diagnostic = diagnostic.help(format!("write {example}"));
+            }
+            found.push(diagnostic);
             None
         }
     }
 }
 
+/// How a section is written, with `text` in its place if text stands there instead of a mapping.
+fn example(path: &str, text: &str) -> Option<String> {
+    Some(match path {
+        "hosts" => "hosts: {hs1: {address: 192.0.2.10}}".to_owned(),
+        "hosts.*" => format!("{{address: {text}}}"),
+        "postgresql" | "redis" | "main" => format!("{path}: {{host: {text}}}"),
+        "proxy" => "proxy: {host: hs1, kind: nginx, tls: {…}}".to_owned(),
+        "synapse" => "synapse: {server_name: example.org, version: 1.163.2}".to_owned(),
+        "defaults" => "defaults: {cache_factor: 0.5}".to_owned(),
+        "workers" => "workers: {sync: {host: hs1, handles: [sync]}}".to_owned(),
+        "workers.*" => "{host: hs1, handles: [sync]}".to_owned(),
+        "appservices.*" => format!("{{file: {text}}}"),
+        "db_pool" => "db_pool: {min: 2, max: 10}".to_owned(),
+        _ => return None,
+    })
+}
+
+/// Whether an error about this very place was found already: one is enough.
+pub(super) fn reported(span: Span, found: &Found) -> bool {
+    // Beyond so many findings only the first ones matter, and looking through all takes its time.
+    found.iter().take(1000).any(|other| other.span == span && other.severity == Severity::Error)
+}
+
 /// Text.
 pub(super) fn text(node: &Node, what: &str, found: &mut Found) -> Option<Spanned<String>> {
+    if reported(node.span, found) {
+        return None;
+    }
     if let Some(text) = node.as_str() {
         return Some(Spanned::new(text.to_owned(), node.span));
     }
     let mut diagnostic = wrong(node, what, "text");
     if let Some(written) = node.written.as_deref().filter(|written| !written.is_empty()) {
         diagnostic = diagnostic.help(format!("put it in quotes: \"{written}\""));
+    }
+    if let Kind::Seq(items) = &node.kind
+        && let [Some(only)] = items.iter().map(Node::as_str).collect::<Vec<_>>()[..]
+    {
+        diagnostic = diagnostic.help(format!("write it without brackets: {only}"));
     }
     found.push(diagnostic);
     None
@@ -213,13 +274,20 @@ pub(super) fn choose(word: &str, known: &[&str]) -> String {
     }
 }
 
-fn unknown(key: &Spanned<String>, what: &str, path: &str, keys: &[&str]) -> Diagnostic {
-    let summary = format!("unknown key \"{}\" in {what}", key.value);
+/// What is said about an unknown key, and the key it was probably meant to be.
+fn unknown(
+    key: &Spanned<String>,
+    what: &str,
+    path: &str,
+    keys: &[&'static str],
+) -> (Diagnostic, Option<&'static str>) {
     if let Some((thing, instead)) = unsupported::key(path, &key.value) {
-        return Diagnostic::error(key.span, format!("{thing} not supported yet")).help(instead);
+        return (Diagnostic::error(key.span, format!("{thing} not supported yet")).help(instead), None);
     }
+    let diagnostic = Diagnostic::error(key.span, format!("unknown key \"{}\" in {what}", key.value));
     if let Some(instead) = unsupported::elsewhere(path, &key.value) {
-        return Diagnostic::error(key.span, summary).help(instead);
+        let guess = keys.iter().find(|known| instead.starts_with(&format!("did you mean \"{known}\"")));
+        return (diagnostic.help(instead), guess.copied());
     }
-    Diagnostic::error(key.span, summary).help(choose(&key.value, keys))
+    (diagnostic.help(choose(&key.value, keys)), suggest(&key.value, keys))
 }

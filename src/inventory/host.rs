@@ -1,5 +1,7 @@
 //! `hosts:`, one machine each.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -30,7 +32,7 @@ const KEY_TYPES: &[&str] =
 
 /// All hosts; `None` if one of them is not understood, because everything else refers to them.
 pub(super) fn hosts(node: &Node, at: Span, found: &mut Found) -> Option<IndexMap<String, Host>> {
-    let entries = entries(node, "hosts", found)?;
+    let entries = entries(node, "hosts", "hosts", found)?;
     if entries.is_empty() {
         found.push(
             Diagnostic::error(at, "no hosts")
@@ -154,10 +156,13 @@ fn key_line(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
     } else if !KEY_TYPES.contains(&kind) {
         Some("does not begin with a key type")
     } else {
-        let inner = base64::engine::general_purpose::STANDARD.decode(blob).ok().filter(|bytes| {
-            let length = u32::try_from(kind.len()).unwrap_or(0).to_be_bytes();
-            bytes.strip_prefix(&length).is_some_and(|rest| rest.starts_with(kind.as_bytes()))
-        });
+        let inner = base64::engine::general_purpose::STANDARD
+            .decode(blob)
+            .ok()
+            .and_then(|bytes| strings(&bytes))
+            .filter(|strings| strings.len() > 1 && strings[0] == kind.as_bytes())
+            // The one type with a fixed size: a key cut short is caught.
+            .filter(|strings| kind != "ssh-ed25519" || (strings.len() == 2 && strings[1].len() == 32));
         inner.is_none().then_some("is not a whole key")
     };
     if let Some(problem) = problem {
@@ -169,31 +174,46 @@ fn key_line(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
     problem.is_none()
 }
 
+/// The length-prefixed strings that a public key consists of (RFC 4251 section 5).
+fn strings(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut strings = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let (string, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        strings.push(string.to_vec());
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(strings)
+}
+
 /// The same machine under two names would be changed by two plans at once.
 fn same_twice(hosts: &IndexMap<String, Host>, found: &mut Found) {
-    let mut seen: Vec<(&str, &Host)> = Vec::new();
+    let mut seen: HashMap<(&str, String), (&str, Span)> = HashMap::new();
     for (name, host) in hosts.iter().filter(|(_, host)| !host.lost) {
-        for (other_name, other) in &seen {
-            let same_ssh =
-                other.address.value.eq_ignore_ascii_case(&host.address.value) && other.port == host.port;
-            let same_internal = match (&other.internal_address, &host.internal_address) {
-                (Some(other), Some(this)) => other.value.parse::<IpAddr>().ok() == this.value.parse().ok(),
-                _ => false,
-            };
-            let (here, there, which) = match (&host.internal_address, &other.internal_address) {
-                _ if same_ssh => (host.address.span, other.address.span, "address"),
-                (Some(this), Some(other)) if same_internal => (this.span, other.span, "internal_address"),
-                _ => continue,
-            };
-            found.push(
-                Diagnostic::error(
-                    here,
-                    format!("hosts \"{other_name}\" and \"{name}\" have the same {which}"),
-                )
-                .related(there, format!("{which} of \"{other_name}\""))
-                .help("one machine has one entry; pools may share it"),
-            );
+        let ssh = (format!("{} {}", host.address.value.to_ascii_lowercase(), host.port), host.address.span);
+        let internal = host
+            .internal_address
+            .as_ref()
+            .and_then(|address| Some((address.value.parse::<IpAddr>().ok()?.to_string(), address.span)));
+        for (which, (value, span)) in [("address", Some(ssh)), ("internal_address", internal)]
+            .into_iter()
+            .filter_map(|(w, v)| Some((w, v?)))
+        {
+            match seen.entry((which, value)) {
+                Entry::Occupied(other) => {
+                    let (other, there) = *other.get();
+                    found.push(
+                        Diagnostic::error(
+                            span,
+                            format!("hosts \"{other}\" and \"{name}\" have the same {which}"),
+                        )
+                        .related(there, format!("{which} of \"{other}\""))
+                        .help("one machine has one entry; pools may share it"),
+                    );
+                }
+                Entry::Vacant(place) => {
+                    place.insert((name, span));
+                }
+            }
         }
-        seen.push((name, host));
     }
 }

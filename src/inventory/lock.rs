@@ -83,11 +83,12 @@ fn lock(root: &Node, found: &mut Found) -> Option<Lock> {
     let mut lock = Lock::default();
     for (instance, node) in group(&section, "ports", found) {
         let what = format!("ports of \"{}\"", instance.value);
-        let ports = entries(node, &what, found).unwrap_or(&[]).iter().filter_map(|(listener, node)| {
-            let what = format!("port \"{}\" of \"{}\"", listener.value, instance.value);
-            let port = integer(node, &what, 1..=65535, found)?;
-            Some((listener.value.clone(), u16::try_from(port.value).ok()?))
-        });
+        let ports =
+            entries(node, &what, "lock", found).unwrap_or(&[]).iter().filter_map(|(listener, node)| {
+                let what = format!("port \"{}\" of \"{}\"", listener.value, instance.value);
+                let port = integer(node, &what, 1..=65535, found)?;
+                Some((listener.value.clone(), u16::try_from(port.value).ok()?))
+            });
         lock.ports.insert(instance.value.clone(), ports.collect());
     }
     for (pool, node) in group(&section, "instances", found) {
@@ -104,7 +105,7 @@ fn lock(root: &Node, found: &mut Found) -> Option<Lock> {
         lock.lists.insert(name.value.clone(), items);
     }
     for (request, node) in group(&section, "packages", found) {
-        let sets = entries(node, &format!("packages of \"{}\"", request.value), found).unwrap_or(&[]);
+        let sets = entries(node, &format!("packages of \"{}\"", request.value), "lock", found).unwrap_or(&[]);
         let sets = sets
             .iter()
             .map(|(tag, node)| (tag.value.clone(), list(node, &format!("packages for {}", tag.value), found)))
@@ -116,7 +117,7 @@ fn lock(root: &Node, found: &mut Found) -> Option<Lock> {
 }
 
 fn group<'a>(section: &Section<'a>, key: &str, found: &mut Found) -> &'a [(Spanned<String>, Node)] {
-    section.entry(key).and_then(|(_, node)| entries(node, key, found)).unwrap_or(&[])
+    section.entry(key).and_then(|(_, node)| entries(node, key, "lock", found)).unwrap_or(&[])
 }
 
 fn list(node: &Node, what: &str, found: &mut Found) -> Vec<String> {

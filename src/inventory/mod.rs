@@ -12,6 +12,7 @@ mod config;
 mod datastore;
 mod decode;
 mod host;
+mod install;
 mod names;
 mod owned;
 mod pool;

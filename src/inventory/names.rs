@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::decode::Found;
+use super::decode::{Found, reported};
 use crate::diagnostic::{Diagnostic, Spanned};
 
 /// Longest name of a host, pool, secret or appservice.
@@ -17,15 +17,22 @@ pub(super) fn name(name: &Spanned<String>, what: &str, found: &mut Found) -> boo
     let good = text.len() <= NAME_LENGTH
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
-    if good {
-        return true;
+    if good || reported(name.span, found) {
+        return good;
     }
     let reason = if text.len() > NAME_LENGTH {
         format!("longer than {NAME_LENGTH} characters")
     } else {
         "not made of a-z, 0-9, _ and -, beginning with a letter".to_owned()
     };
-    let mut help = "it becomes part of unit names, file names and Synapse's instance names".to_owned();
+    let mut help = match what {
+        "host" => "it stands in file names, plans and options; its real name goes into address",
+        "worker" | "former worker" => {
+            "it becomes part of unit names, file names and Synapse's instance names"
+        }
+        _ => "it becomes part of file names",
+    }
+    .to_owned();
     if let Some(better) = plain(text).filter(|_| text.len() <= NAME_LENGTH) {
         help = format!("{help}: write {better}");
     }

@@ -1,5 +1,7 @@
 //! `workers:` and `defaults:`: pools of equal processes.
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 
 use super::config::{Owner, config};
@@ -18,7 +20,7 @@ const MOST: i64 = 100;
 /// Reads all pools; one that is not understood is reported and left out.
 pub(super) fn workers(node: &Node, found: &mut Found) -> IndexMap<String, Pool> {
     let mut pools = IndexMap::new();
-    let entries = entries(node, "workers", found).unwrap_or(&[]);
+    let entries = entries(node, "workers", "workers", found).unwrap_or(&[]);
     for (key, node) in entries {
         let mut named = names::name(key, "worker", found);
         if matches!(key.value.as_str(), "main" | "master") {
@@ -45,10 +47,11 @@ fn pool(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Pool> 
     let handles = words(&section, "handles", found);
     let writes = words(&section, "writes", found);
     let runs = words(&section, "runs", found);
-    if ["handles", "writes", "runs"]
-        .iter()
-        .all(|key| section.entry(key).is_none_or(|(_, node)| is_empty(node)))
-    {
+    let idle = |key: &str| match section.entry(key) {
+        Some((_, node)) => is_empty(node),
+        None => !section.has(key),
+    };
+    if ["handles", "writes", "runs"].into_iter().all(idle) {
         found.push(
             Diagnostic::error(name.span, format!("{what} has nothing to do"))
                 .help("add handles: [endpoint class], writes: [stream] or runs: [job]"),
@@ -258,26 +261,26 @@ fn db_pool(section: &Section<'_>, found: &mut Found) -> Option<Spanned<DbPool>> 
 
 /// `was:` must name a pool that is gone, and each only once.
 fn former_names(pools: &IndexMap<String, Pool>, entries: &[(Spanned<String>, Node)], found: &mut Found) {
-    let mut seen: Vec<&Spanned<String>> = Vec::new();
+    let names: HashMap<&str, Span> = entries.iter().map(|(key, _)| (key.value.as_str(), key.span)).collect();
+    let mut seen: HashMap<&str, Span> = HashMap::new();
     for (name, pool) in pools {
         let Some(was) = &pool.was else { continue };
-        if let Some((key, _)) = entries.iter().find(|(key, _)| key.value == was.value) {
+        if let Some(there) = names.get(was.value.as_str()) {
             found.push(
                 Diagnostic::error(
                     was.span,
                     format!("worker \"{name}\" was \"{}\", which still exists", was.value),
                 )
-                .related(key.span, "it stands here")
+                .related(*there, "it stands here")
                 .help("a renamed pool loses its old entry: delete was, or the old entry"),
             );
         }
-        if let Some(before) = seen.iter().find(|before| before.value == was.value) {
+        if let Some(there) = seen.insert(&was.value, was.span) {
             found.push(
                 Diagnostic::error(was.span, format!("two workers were \"{}\"", was.value))
-                    .related(before.span, "the other one")
+                    .related(there, "the other one")
                     .help("only one can take over its instances: delete was in the other"),
             );
         }
-        seen.push(was);
     }
 }

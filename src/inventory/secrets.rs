@@ -5,7 +5,7 @@
 
 use indexmap::IndexMap;
 
-use super::decode::{Found, Section, choose, entries, suggest, wrong};
+use super::decode::{Found, Section, choose, entries, reported, suggest, wrong};
 use super::{SecretSource, names};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
@@ -32,7 +32,7 @@ pub(super) fn reference(node: &Node) -> Option<Spanned<String>> {
 /// reported as well.
 pub(super) fn secrets(node: &Node, found: &mut Found) -> IndexMap<String, Spanned<SecretSource>> {
     let mut secrets = IndexMap::new();
-    for (key, node) in entries(node, "synapse.secrets", found).unwrap_or(&[]) {
+    for (key, node) in entries(node, "synapse.secrets", "secrets", found).unwrap_or(&[]) {
         names::name(key, "secret", found);
         let source = source(key, node, found).unwrap_or(SecretSource::Generate);
         secrets.insert(key.value.clone(), Spanned::new(source, key.span));
@@ -43,6 +43,9 @@ pub(super) fn secrets(node: &Node, found: &mut Found) -> IndexMap<String, Spanne
 fn source(key: &Spanned<String>, node: &Node, found: &mut Found) -> Option<SecretSource> {
     const HELP: &str = "write generate, env:VARIABLE, file:PATH or {command: [program, argument]}";
     let what = format!("secret \"{}\"", key.value);
+    if reported(node.span, found) {
+        return None;
+    }
     match &node.kind {
         Kind::String(text) => {
             let source = match text.split_once(':') {
@@ -108,7 +111,10 @@ pub(super) fn check_references<'a>(
         }
         let diagnostic = Diagnostic::error(name.span, format!("secret \"{}\" is not declared", name.value));
         found.push(match suggest(&name.value, &known) {
-            Some(_) => diagnostic.help(choose(&name.value, &known)),
+            Some(meant) => {
+                seen.push(meant);
+                diagnostic.help(choose(&name.value, &known))
+            }
             None => {
                 let (name, shout) = (&name.value, name.value.to_ascii_uppercase().replace('-', "_"));
                 let place =

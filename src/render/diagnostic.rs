@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Severity, Span};
 /// More than this many findings are counted, not shown.
 const SHOWN: usize = 100;
 /// Longer source lines are shown in part, in characters.
-const WINDOW: usize = 160;
+const WINDOW: usize = 4000;
 
 /// All findings with their source lines, and the counts at the end.
 ///
@@ -46,35 +46,41 @@ pub fn text(diagnostics: &[Diagnostic], file: &str, source: &str, color: bool) -
 /// Columns count characters from 1, `byte` and the highlight offsets count bytes from 0.
 pub fn json(diagnostics: &[Diagnostic], file: &str, source: &str) -> Value {
     let lines = mask::lines(source, diagnostics);
+    let starts = starts(source);
+    let place = |span: Span| range(span, file, &lines, &starts);
     let errors = count(diagnostics, Severity::Error);
+    let shown = diagnostics.iter().map(|diagnostic| {
+        let mut object = json!({
+            "severity": diagnostic.severity,
+            "summary": diagnostic.summary,
+            "detail": diagnostic.help.clone().unwrap_or_default(),
+            "range": place(diagnostic.span),
+        });
+        if let Some(line) = line_of(diagnostic.span, &lines) {
+            let excerpt = Excerpt::new(line, diagnostic.span);
+            let mark = excerpt.range(diagnostic.span);
+            object["snippet"] = json!({
+                "context": null,
+                "code": excerpt.text,
+                "start_line": diagnostic.span.line,
+                "highlight_start_offset": mark.start,
+                "highlight_end_offset": mark.end,
+                "values": [],
+            });
+        }
+        object["related"] = diagnostic
+            .related
+            .iter()
+            .map(|(span, text)| json!({"summary": text, "range": place(*span)}))
+            .collect();
+        object
+    });
     json!({
         "format_version": "1.0",
         "valid": errors == 0,
         "error_count": errors,
         "warning_count": count(diagnostics, Severity::Warning),
-        "diagnostics": diagnostics.iter().map(|diagnostic| {
-            let mut object = json!({
-                "severity": diagnostic.severity,
-                "summary": diagnostic.summary,
-                "detail": diagnostic.help.clone().unwrap_or_default(),
-                "range": range(diagnostic.span, file, source),
-            });
-            if let Some(line) = line_of(diagnostic.span, &lines) {
-                let mark = bytes_of(diagnostic.span, line);
-                object["snippet"] = json!({
-                    "context": null,
-                    "code": line,
-                    "start_line": diagnostic.span.line,
-                    "highlight_start_offset": mark.start,
-                    "highlight_end_offset": mark.end,
-                    "values": [],
-                });
-            }
-            object["related"] = diagnostic.related.iter().map(|(span, text)| {
-                json!({"summary": text, "range": range(*span, file, source)})
-            }).collect();
-            object
-        }).collect::<Vec<_>>(),
+        "diagnostics": shown.collect::<Vec<_>>(),
     })
 }
 
@@ -192,22 +198,22 @@ fn bytes_of(span: Span, line: &str) -> Range<usize> {
     at(start)..at(start.saturating_add(span.length.max(1) as usize))
 }
 
-fn range(span: Span, file: &str, source: &str) -> Value {
-    let lines = source.split_inclusive('\n');
-    let (mut before, mut line) = (0, "");
-    for text in lines.take(span.line as usize) {
-        before += line.len();
-        line = text;
-    }
-    let mark = bytes_of(span, line.trim_end_matches(['\r', '\n']));
+/// Byte at which each line of `source` starts, behind a byte order mark.
+fn starts(source: &str) -> Vec<usize> {
+    let mark = source.len() - source.strip_prefix('\u{feff}').unwrap_or(source).len();
+    std::iter::once(mark).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
+/// A place in Terraform's words. Masked lines have the columns of the source, but not its bytes,
+/// where a masked character was longer than one.
+fn range(span: Span, file: &str, lines: &[String], starts: &[usize]) -> Value {
+    let mark = line_of(span, lines).map_or(0..0, |line| bytes_of(span, line));
+    let start = (span.line as usize).checked_sub(1).and_then(|at| starts.get(at)).copied().unwrap_or(0);
+    let (line, column) = (span.line.max(1), span.column.max(1));
     json!({
         "filename": file,
-        "start": {"line": span.line.max(1), "column": span.column.max(1), "byte": before + mark.start},
-        "end": {
-            "line": span.line.max(1),
-            "column": span.column.max(1) + span.length,
-            "byte": before + mark.end,
-        },
+        "start": {"line": line, "column": column, "byte": start + mark.start},
+        "end": {"line": line, "column": column + span.length, "byte": start + mark.end},
     })
 }
 

@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 
-use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Tag};
+use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Tag};
 
-use super::scalar::{Trouble, resolve};
+use super::mapping::{Key, finish, read_key};
+use super::scalar::resolve;
+use super::trouble::{ambiguous, control_character, count, place_of, syntax};
 use super::{Kind, Node};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::secret::names_a_secret;
@@ -17,8 +19,10 @@ use crate::secret::names_a_secret;
 const MAX_BYTES: usize = 8 << 20;
 /// Most values in a document, expanded aliases counted each time.
 const MAX_NODES: usize = 500_000;
+/// Reading stops when more than this is wrong: it is another kind of file then.
+const MAX_FOUND: usize = 1000;
 /// Deepest nesting, expanded aliases included.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 /// Reads one document. `Err` has everything that is wrong with it, in file order.
 pub fn parse(text: &str) -> Result<Node, Vec<Diagnostic>> {
@@ -61,34 +65,6 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Vec<Diagnostic>> {
     })
 }
 
-/// The first character that no YAML file may hold (YAML 1.2.2 section 5.1).
-fn control_character(text: &str) -> Option<Diagnostic> {
-    let (at, character) = text.char_indices().find(|(_, c)| {
-        matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\x7f' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}')
-    })?;
-    let span = place_of(text, at);
-    let (number, name) = (character as u32, if character == '\0' { " (NUL)" } else { "" });
-    let escape = if number < 0x100 { format!("\\x{number:02x}") } else { format!("\\u{number:04x}") };
-    Some(
-        Diagnostic::error(span, format!("control character U+{number:04X}{name} in the file"))
-            .help(format!("delete it, or write it as an escape in double quotes: \"{escape}\"")),
-    )
-}
-
-/// Line and column of byte `at`, which is on a character's boundary.
-fn place_of(text: &str, at: usize) -> Span {
-    let before = text.get(..at).unwrap_or(text);
-    Span {
-        line: count(before.matches('\n').count() + 1),
-        column: count(before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1),
-        length: 1,
-    }
-}
-
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
 /// A finished value that an alias can repeat.
 struct Anchored {
     node: Node,
@@ -103,6 +79,8 @@ struct Frame {
     anchor: usize,
     nodes: usize,
     height: usize,
+    /// Place of the `{{ … }}` that this mapping really is.
+    template: Option<Span>,
 }
 
 enum Items {
@@ -113,12 +91,6 @@ enum Items {
         merges: Vec<Node>,
         key: Option<Key>,
     },
-}
-
-enum Key {
-    Name(Spanned<String>),
-    Merge,
-    Unusable,
 }
 
 struct Builder<'a> {
@@ -149,7 +121,7 @@ impl<'a> Builder<'a> {
             let (event, span) = match event {
                 Ok(event) => event,
                 Err(error) => {
-                    self.syntax(&error);
+                    self.found.push(syntax(self.text, self.last, &error));
                     return None;
                 }
             };
@@ -191,6 +163,9 @@ impl<'a> Builder<'a> {
             };
             self.last = span.byte_range().map_or(self.last, |range| range.end.max(self.last));
             root = done.or(root);
+            if self.found.len() > MAX_FOUND {
+                return None;
+            }
             if self.nodes > MAX_NODES {
                 self.found.push(
                     Diagnostic::error(self.span(&span), format!("more than {MAX_NODES} values in the file"))
@@ -204,7 +179,7 @@ impl<'a> Builder<'a> {
             }
         }
         root.or_else(|| {
-            (documents == 0 && self.found.is_empty()).then(|| Node {
+            (documents == 0 && self.found.is_empty()).then_some(Node {
                 kind: Kind::Null,
                 span: Span { line: 1, column: 1, length: 1 },
                 written: None,
@@ -213,16 +188,20 @@ impl<'a> Builder<'a> {
     }
 
     fn open(&mut self, items: Items, start: granit_parser::Span, anchor: usize) -> Option<Node> {
-        self.stack.push(Frame { items, start, anchor, nodes: 1, height: 1 });
+        self.stack.push(Frame { items, start, anchor, nodes: 1, height: 1, template: None });
         None
     }
 
     fn close(&mut self, end: &granit_parser::Span) -> Option<Node> {
         let frame = self.stack.pop()?;
-        let span = self.range(frame.start.start, Some(end.end));
+        let span = self.range(frame.start.start, end.end);
+        if let Some(span) = frame.template {
+            // Reported there, so that nobody complains about a mapping where text belongs.
+            return self.complete(Node { kind: Kind::Null, span, written: None }, 0, 1, 1);
+        }
         let kind = match frame.items {
             Items::Seq(items) => Kind::Seq(items),
-            Items::Map { entries, merges, .. } => Kind::Map(self.finish_map(entries, merges)),
+            Items::Map { entries, merges, .. } => Kind::Map(finish(&mut self.found, entries, merges)),
         };
         self.complete(Node { kind, span, written: None }, frame.anchor, frame.nodes, frame.height)
     }
@@ -243,7 +222,13 @@ impl<'a> Builder<'a> {
                 Some(Key::Name(name)) => entries.push((name, node)),
                 Some(Key::Merge) => merges.push(node),
                 Some(Key::Unusable) => {}
-                None => *key = Some(read_key(node, &mut self.found)),
+                None => {
+                    let start = frame.start.start.byte_offset().and_then(|at| self.text.get(at..));
+                    if start.is_some_and(|text| text.starts_with("{{")) && matches!(node.kind, Kind::Map(_)) {
+                        frame.template = Some(node.span);
+                    }
+                    *key = Some(read_key(node, frame.template.is_some(), &mut self.found));
+                }
             },
         }
         None
@@ -284,7 +269,7 @@ impl<'a> Builder<'a> {
         let plain = style == ScalarStyle::Plain;
         let text_tag = tag.is_some_and(|tag| tag.core_suffix() == Some("str") || tag.original() == "!");
         if let Some(tag) = tag.filter(|_| !text_tag) {
-            self.refuse_tag(tag, place);
+            self.refuse_tag(tag, span);
         }
         let as_text = || Kind::String(text.to_owned());
         let kind = if !plain || tag.is_some() {
@@ -302,7 +287,7 @@ impl<'a> Builder<'a> {
                             .sensitive()
                             .help("put it in quotes if text is meant")
                     } else {
-                        trouble_diagnostic(text, &trouble, place)
+                        ambiguous(text, &trouble, place)
                     };
                     self.found.push(diagnostic);
                     as_text()
@@ -327,12 +312,12 @@ impl<'a> Builder<'a> {
 
     fn collection_tag(&mut self, tag: Option<&Tag>, expected: &str, span: &granit_parser::Span) {
         if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some(expected)) {
-            let place = self.span(span);
-            self.refuse_tag(tag, place);
+            self.refuse_tag(tag, span);
         }
     }
 
-    fn refuse_tag(&mut self, tag: &Tag, place: Span) {
+    fn refuse_tag(&mut self, tag: &Tag, span: &granit_parser::Span) {
+        let place = span.tag_span().map_or_else(|| self.span(span), |span| self.span(&span));
         let name = tag.original();
         let help = match name.as_str() {
             "!secret" | "!vault" => "write {secret: NAME} and declare NAME under synapse.secrets",
@@ -341,184 +326,24 @@ impl<'a> Builder<'a> {
         self.found.push(Diagnostic::error(place, format!("YAML tag {name} is not supported")).help(help));
     }
 
-    /// Reports every duplicate, then resolves `<<`: own keys win, then earlier merges.
-    fn finish_map(
-        &mut self,
-        entries: Vec<(Spanned<String>, Node)>,
-        merges: Vec<Node>,
-    ) -> Vec<(Spanned<String>, Node)> {
-        let mut first: HashMap<String, Span> = HashMap::new();
-        let mut kept = Vec::with_capacity(entries.len());
-        for (key, node) in entries {
-            if let Some(before) = first.get(&key.value) {
-                self.found.push(
-                    Diagnostic::error(key.span, format!("duplicate key \"{}\"", key.value))
-                        .related(*before, "first written here")
-                        .help("keep one of them"),
-                );
-                continue;
-            }
-            first.insert(key.value.clone(), key.span);
-            kept.push((key, node));
-        }
-        let mut sources = Vec::new();
-        for merge in merges {
-            match merge.kind {
-                Kind::Seq(items) => sources.extend(items),
-                _ => sources.push(merge),
-            }
-        }
-        for source in sources {
-            let Kind::Map(merged) = source.kind else {
-                let summary = format!("`<<` merges mappings, this is {}", source.describe());
-                self.found.push(
-                    Diagnostic::error(source.span, summary).help("write <<: *name, or <<: [*one, *two]"),
-                );
-                continue;
-            };
-            for (key, node) in merged {
-                if !first.contains_key(&key.value) {
-                    first.insert(key.value.clone(), key.span);
-                    kept.push((key, node));
-                }
-            }
-        }
-        kept
-    }
-
     fn too_deep(&mut self, place: Span) {
         self.found.push(Diagnostic::error(place, format!("nested more than {MAX_DEPTH} levels deep")));
     }
 
     fn span(&self, span: &granit_parser::Span) -> Span {
-        self.range(span.start, Some(span.end))
+        self.range(span.start, span.end)
     }
 
     /// From `start` to `end`, at most to the end of the first line.
-    fn range(&self, start: granit_parser::Marker, end: Option<granit_parser::Marker>) -> Span {
+    fn range(&self, start: granit_parser::Marker, end: granit_parser::Marker) -> Span {
         let from = start.byte_offset().unwrap_or(0).min(self.text.len());
-        let rest = self.text.get(from..).unwrap_or("");
-        let line = rest.split(['\n', '\r']).next().unwrap_or("");
-        let to = end.and_then(|end| end.byte_offset()).unwrap_or(from).saturating_sub(from);
-        let marked = line.get(..to.min(line.len())).unwrap_or(line).trim_end();
+        let to = end.byte_offset().unwrap_or(from).clamp(from, self.text.len());
+        let whole = self.text.get(from..to).unwrap_or("");
+        let marked = whole.split(['\n', '\r']).next().unwrap_or("").trim_end();
         Span {
             line: count(start.line().max(1)),
             column: count(start.col() + 1),
             length: count(marked.chars().count().max(1)),
         }
-    }
-
-    fn syntax(&mut self, error: &ScanError) {
-        use granit_parser::ErrorKind as E;
-        let mark = error.marker();
-        let place = self.range(*mark, None);
-        let plain = |summary: &str| Diagnostic::error(place, summary);
-        let diagnostic = match error.kind() {
-            E::RecursionLimitExceeded => plain(&format!("nested more than {MAX_DEPTH} levels deep")),
-            E::TabNotAllowed | E::TabInBlockIndentation | E::TabInIndentation | E::TabInPlainScalar => {
-                let place = self.tab_after(mark).unwrap_or(place);
-                Diagnostic::error(place, "a tab where YAML wants spaces").help("indent with spaces")
-            }
-            E::UnclosedQuotedScalar
-            | E::InvalidQuotedScalarIndent
-            | E::DocumentIndicatorInQuotedScalar => match self.opening_quote(mark) {
-                Some(quote) => Diagnostic::error(quote, "the quote opened here is not closed")
-                    .help("close it on the same line"),
-                None => plain("a quote is not closed"),
-            },
-            E::InvalidTrailingSingleQuotedScalar => plain("text after the closing quote")
-                .help("inside single quotes write a single quote twice: 'it''s'"),
-            E::InvalidTrailingDoubleQuotedScalar => plain("text after the closing quote")
-                .help("inside double quotes write a double quote as \\\""),
-            E::UnexpectedCharacter { character: character @ ('@' | '`' | '%') } => {
-                plain(&format!("text cannot begin with {character}")).help("put the text in quotes")
-            }
-            E::MappingValueNotAllowed | E::SimpleKeyExpected | E::InvalidSimpleKey => {
-                plain(&format!("not valid YAML: {}", error.info()))
-                    .help("after a key come a colon and a space; text with `: ` in it needs quotes; the keys of a mapping stand in one column")
-            }
-            E::UnclosedFlowCollection { open } => plain(&format!("the bracket {open} is not closed")),
-            _ => plain(&format!("not valid YAML: {}", error.info())),
-        };
-        self.found.push(diagnostic);
-    }
-
-    /// The first tab from `mark` on: the library's mark is the end of the value before it.
-    fn tab_after(&self, mark: &granit_parser::Marker) -> Option<Span> {
-        let from = mark.byte_offset()?.min(self.text.len());
-        let at = from + self.text.get(from..)?.find('\t')?;
-        Some(place_of(self.text, at))
-    }
-
-    /// The first quote between the last good event and `mark`: the one that nothing closed.
-    fn opening_quote(&self, mark: &granit_parser::Marker) -> Option<Span> {
-        let mut at = self.last;
-        let end = mark.byte_offset()?.min(self.text.len());
-        let mut comment = false;
-        for character in self.text.get(at..end)?.chars() {
-            match character {
-                '\n' => comment = false,
-                '#' => comment = true,
-                '"' | '\'' if !comment => {
-                    return Some(place_of(self.text, at));
-                }
-                _ => {}
-            }
-            at += character.len_utf8();
-        }
-        None
-    }
-}
-
-/// A key: text as it is, other scalars reported and taken as text, the rest unusable.
-fn read_key(node: Node, found: &mut Vec<Diagnostic>) -> Key {
-    let Node { kind, span, written } = node;
-    match (kind, written) {
-        (Kind::String(text), Some(_)) if text == "<<" => Key::Merge,
-        (Kind::String(text), _) => Key::Name(Spanned::new(text, span)),
-        (_, Some(text)) => {
-            found.push(
-                Diagnostic::error(span, format!("key `{text}` is not text"))
-                    .help(format!("quote it: \"{text}\"")),
-            );
-            Key::Name(Spanned::new(text, span))
-        }
-        _ => {
-            found.push(Diagnostic::error(span, "a list or mapping as a key").help(
-                "keys are text; `{{ … }}` is no template here: put it in quotes if it is meant as text",
-            ));
-            Key::Unusable
-        }
-    }
-}
-
-fn trouble_diagnostic(text: &str, trouble: &Trouble, place: Span) -> Diagnostic {
-    match trouble {
-        Trouble::Ambiguous { first: "boolean", .. } => {
-            let value = matches!(text.to_ascii_lowercase().as_str(), "yes" | "on");
-            Diagnostic::error(place, format!("`{text}` is a boolean to some YAML readers and text to others"))
-                .help(format!("write {value}, or \"{text}\" in quotes if text is meant"))
-        }
-        Trouble::Ambiguous { first, second } => Diagnostic::error(
-            place,
-            format!("`{text}` is {} to some YAML readers and {} to others", article(first), article(second)),
-        )
-        .help(if *second == "text" || *first == "text" {
-            format!("put it in quotes if text is meant: \"{text}\"")
-        } else {
-            format!("write it without leading zeros if a decimal number is meant, or in quotes: \"{text}\"")
-        }),
-        Trouble::TooLarge => Diagnostic::error(place, format!("the integer {text} does not fit in 64 bits"))
-            .help(format!("put it in quotes if text is meant: \"{text}\"")),
-        Trouble::NotFinite => Diagnostic::error(place, format!("{text} is not a finite number"))
-            .help(format!("put it in quotes if text is meant: \"{text}\"")),
-    }
-}
-
-fn article(kind: &str) -> String {
-    match kind {
-        "text" => kind.to_owned(),
-        "integer" | "octal integer" => format!("an {kind}"),
-        _ => format!("a {kind}"),
     }
 }
