@@ -61,12 +61,22 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Other places that explain it, with a short text: `first used here`.
     pub related: Vec<(Span, String)>,
+    /// `true`: at `span` a secret may stand; `render` never shows the text there.
+    #[serde(skip)]
+    pub sensitive: bool,
 }
 
 impl Diagnostic {
     /// An error at `span`.
     pub fn error(span: Span, summary: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, summary: summary.into(), span, help: None, related: Vec::new() }
+        Self {
+            severity: Severity::Error,
+            summary: summary.into(),
+            span,
+            help: None,
+            related: Vec::new(),
+            sensitive: false,
+        }
     }
 
     /// A warning at `span`.
@@ -77,6 +87,12 @@ impl Diagnostic {
     /// Adds what to write or do instead.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says that a secret may stand at `span`.
+    pub fn sensitive(mut self) -> Self {
+        self.sensitive = true;
         self
     }
 

@@ -26,6 +26,25 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Whether the value of a configuration key of this name is a secret, going by the name.
+pub fn names_a_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "smtp_pass",
+        "secret",
+        "secret_key",
+        "access_token",
+        "api_key",
+        "private_key",
+    ]
+    .iter()
+    .any(|word| key.ends_with(word))
+        && key != "secret"
+}
+
 /// SHA-256 in lower-case hex, as `sha256sum` prints it.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use sha2::Digest as _;

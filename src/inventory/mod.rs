@@ -6,6 +6,20 @@
 //! Never in this room: files, network, the clock, hosts, defaults that depend on other keys.
 
 pub mod lock;
+pub mod words;
+
+mod config;
+mod datastore;
+mod decode;
+mod host;
+mod names;
+mod owned;
+mod pool;
+mod proxy;
+mod read;
+mod secrets;
+mod synapse;
+mod unsupported;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -13,6 +27,8 @@ use serde_json::Value;
 use crate::diagnostic::{Span, Spanned};
 
 pub use lock::Lock;
+pub use read::parse;
+pub use secrets::CLUSTER_SECRETS;
 
 /// A whole inventory file.
 #[derive(Debug, Clone)]

@@ -1,1 +1,7 @@
-//! render
+//! What people and programs get to see: text and JSON from data. The only room that knows colours.
+//!
+//! Never in this room: decisions about what to do, files, hosts.
+
+pub mod diagnostic;
+
+mod mask;

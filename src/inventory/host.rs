@@ -1,0 +1,199 @@
+//! `hosts:`, one machine each.
+
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use indexmap::IndexMap;
+
+use super::Host;
+use super::decode::{Found, Section, entries, text};
+use super::names;
+use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::yaml::{Kind, Node};
+
+const KEYS: &[&str] = &[
+    "address",
+    "port",
+    "user",
+    "become",
+    "internal_address",
+    "identity_files",
+    "host_key",
+    "accept_new",
+    "retired",
+    "lost",
+];
+
+/// Algorithms of `host_key:` (OpenSSH's names; certificates and the retired ssh-dss are not among them).
+const KEY_TYPES: &[&str] =
+    &["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
+
+/// All hosts; `None` if one of them is not understood, because everything else refers to them.
+pub(super) fn hosts(node: &Node, at: Span, found: &mut Found) -> Option<IndexMap<String, Host>> {
+    let entries = entries(node, "hosts", found)?;
+    if entries.is_empty() {
+        found.push(
+            Diagnostic::error(at, "no hosts")
+                .help("add one under hosts, with its address: hs1: {address: 192.0.2.10}"),
+        );
+        return None;
+    }
+    let mut hosts = IndexMap::new();
+    let mut whole = true;
+    for (key, node) in entries {
+        let named = names::name(key, "host", found);
+        match host(key, node, found) {
+            Some(host) if named => {
+                hosts.insert(key.value.clone(), host);
+            }
+            _ => whole = false,
+        }
+    }
+    same_twice(&hosts, found);
+    whole.then_some(hosts)
+}
+
+fn host(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Host> {
+    let what = format!("host \"{}\"", name.value);
+    let section = Section::open(node, &what, "hosts.*", name.span, KEYS, found)?;
+    let address = section
+        .required("address", "address: a name or an IP address for SSH, or local", found)
+        .filter(|value| names::host_or_ip(value, &format!("\"address\" in {what}"), found));
+    let internal_address =
+        section.text("internal_address", found).filter(|value| reachable(value, &what, found));
+    let user = section.text("user", found).filter(|value| login(value, &what, found));
+    let host_key = section.text("host_key", found).filter(|value| key_line(value, &what, found));
+    let retired = section.boolean("retired", found).unwrap_or(false);
+    let lost = section.boolean("lost", found).unwrap_or(false);
+    if retired && lost {
+        found.push(Diagnostic::error(name.span, format!("{what} is both retired and lost")).help(
+            "retired: synprov connects and cleans up; lost: the host is off for good. keep one of them",
+        ));
+    }
+    Some(Host {
+        span: name.span,
+        port: section
+            .integer("port", 1..=65535, found)
+            .and_then(|port| u16::try_from(port.value).ok())
+            .unwrap_or(22),
+        user: user.map(|user| user.value),
+        r#become: section.boolean("become", found).unwrap_or(false),
+        internal_address,
+        identity_files: identity_files(&section, found),
+        host_key,
+        accept_new: section.boolean("accept_new", found).unwrap_or(false),
+        retired,
+        lost,
+        address: address?,
+    })
+}
+
+/// A list of paths, or one path.
+fn identity_files(section: &Section<'_>, found: &mut Found) -> Vec<String> {
+    let files = match section.entry("identity_files") {
+        Some((_, node)) if matches!(node.kind, Kind::String(_)) => {
+            text(node, "identity_files", found).into_iter().collect()
+        }
+        _ => section.texts("identity_files", found),
+    };
+    for file in files.iter().filter(|file| file.value.contains("PRIVATE KEY")) {
+        found.push(
+            Diagnostic::error(file.span, format!("a private key in {}", section.what))
+                .sensitive()
+                .help("write the path of the key file; a key that stood in an inventory is no longer secret"),
+        );
+    }
+    files.into_iter().map(|file| file.value).collect()
+}
+
+/// An IP literal that another host can connect to: names may resolve differently on each host.
+fn reachable(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
+    let problem = match value.value.parse::<IpAddr>() {
+        Err(_) => Some((
+            "is no IP address",
+            "write the address itself, IPv4 or IPv6: names may resolve differently on each host",
+        )),
+        Ok(ip) if ip.is_loopback() => Some((
+            "is a loopback address",
+            "other hosts cannot reach it; with one host leave internal_address out",
+        )),
+        Ok(ip) if ip.is_unspecified() || ip.is_multicast() => {
+            Some(("is not the address of one host", "write the host's own address in the private network"))
+        }
+        Ok(_) => None,
+    };
+    if let Some((problem, help)) = problem {
+        found.push(
+            Diagnostic::error(value.span, format!("\"internal_address\" in {what} {problem}")).help(help),
+        );
+    }
+    problem.is_none()
+}
+
+/// A POSIX login name: it stands in SSH's and sudo's protocol and in shell words.
+fn login(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
+    let text = value.value.as_str();
+    let good = (1..=32).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if !good {
+        found.push(
+            Diagnostic::error(value.span, format!("\"user\" in {what} is no login name"))
+                .help("letters, digits, . _ and -, beginning with a letter"),
+        );
+    }
+    good
+}
+
+/// `TYPE BASE64` as in known_hosts, the type inside the key agreeing with the one in front.
+fn key_line(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
+    let mut words = value.value.split_ascii_whitespace();
+    let (kind, blob) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let problem = if value.value.starts_with("SHA256:") || value.value.starts_with("MD5:") {
+        Some("is a fingerprint, not the key")
+    } else if !KEY_TYPES.contains(&kind) {
+        Some("does not begin with a key type")
+    } else {
+        let inner = base64::engine::general_purpose::STANDARD.decode(blob).ok().filter(|bytes| {
+            let length = u32::try_from(kind.len()).unwrap_or(0).to_be_bytes();
+            bytes.strip_prefix(&length).is_some_and(|rest| rest.starts_with(kind.as_bytes()))
+        });
+        inner.is_none().then_some("is not a whole key")
+    };
+    if let Some(problem) = problem {
+        found.push(
+            Diagnostic::error(value.span, format!("\"host_key\" in {what} {problem}"))
+                .help("write the line of /etc/ssh/ssh_host_ed25519_key.pub on the host: ssh-ed25519 AAAA…"),
+        );
+    }
+    problem.is_none()
+}
+
+/// The same machine under two names would be changed by two plans at once.
+fn same_twice(hosts: &IndexMap<String, Host>, found: &mut Found) {
+    let mut seen: Vec<(&str, &Host)> = Vec::new();
+    for (name, host) in hosts.iter().filter(|(_, host)| !host.lost) {
+        for (other_name, other) in &seen {
+            let same_ssh =
+                other.address.value.eq_ignore_ascii_case(&host.address.value) && other.port == host.port;
+            let same_internal = match (&other.internal_address, &host.internal_address) {
+                (Some(other), Some(this)) => other.value.parse::<IpAddr>().ok() == this.value.parse().ok(),
+                _ => false,
+            };
+            let (here, there, which) = match (&host.internal_address, &other.internal_address) {
+                _ if same_ssh => (host.address.span, other.address.span, "address"),
+                (Some(this), Some(other)) if same_internal => (this.span, other.span, "internal_address"),
+                _ => continue,
+            };
+            found.push(
+                Diagnostic::error(
+                    here,
+                    format!("hosts \"{other_name}\" and \"{name}\" have the same {which}"),
+                )
+                .related(there, format!("{which} of \"{other_name}\""))
+                .help("one machine has one entry; pools may share it"),
+            );
+        }
+        seen.push((name, host));
+    }
+}

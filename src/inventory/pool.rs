@@ -1,0 +1,283 @@
+//! `workers:` and `defaults:`: pools of equal processes.
+
+use indexmap::IndexMap;
+
+use super::config::{Owner, config};
+use super::decode::{Found, Section, choose, entries, integer, suggest, wrong};
+use super::words::{HANDLES, RUNS, WRITES};
+use super::{ConfigMap, DbPool, Defaults, Pool, names};
+use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::yaml::{Kind, Node};
+
+const KEYS: &[&str] =
+    &["host", "count", "hosts", "handles", "writes", "runs", "was", "cache_factor", "db_pool", "config"];
+
+/// Most processes of one pool on one host; a typing error, not a need, beyond it.
+const MOST: i64 = 100;
+
+/// Reads all pools; one that is not understood is reported and left out.
+pub(super) fn workers(node: &Node, found: &mut Found) -> IndexMap<String, Pool> {
+    let mut pools = IndexMap::new();
+    let entries = entries(node, "workers", found).unwrap_or(&[]);
+    for (key, node) in entries {
+        let mut named = names::name(key, "worker", found);
+        if matches!(key.value.as_str(), "main" | "master") {
+            named = false;
+            found.push(
+                Diagnostic::error(key.span, format!("a worker cannot be called \"{}\"", key.value))
+                    .help("Synapse calls the main process so; it has a section of its own, main"),
+            );
+        }
+        if let Some(pool) = pool(key, node, found)
+            && named
+        {
+            pools.insert(key.value.clone(), pool);
+        }
+    }
+    former_names(&pools, entries, found);
+    pools
+}
+
+fn pool(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Pool> {
+    let what = format!("worker \"{}\"", name.value);
+    let section = Section::open(node, &what, "workers.*", name.span, KEYS, found)?;
+    let hosts = hosts(&section, found);
+    let handles = words(&section, "handles", found);
+    let writes = words(&section, "writes", found);
+    let runs = words(&section, "runs", found);
+    if ["handles", "writes", "runs"]
+        .iter()
+        .all(|key| section.entry(key).is_none_or(|(_, node)| is_empty(node)))
+    {
+        found.push(
+            Diagnostic::error(name.span, format!("{what} has nothing to do"))
+                .help("add handles: [endpoint class], writes: [stream] or runs: [job]"),
+        );
+    }
+    let was = section.text("was", found).filter(|was| {
+        names::name(was, "former worker", found) && {
+            let other = was.value != name.value;
+            if !other {
+                found.push(
+                    Diagnostic::error(was.span, format!("{what} was always called so"))
+                        .help("write the former name, or delete was"),
+                );
+            }
+            other
+        }
+    });
+    let config = match section.entry("config") {
+        Some((_, node)) => config(node, &format!("config of {what}"), Owner::Worker, found),
+        None => ConfigMap::default(),
+    };
+    let overrides = values(&section, found);
+    (!hosts.is_empty()).then_some(Pool {
+        span: name.span,
+        hosts,
+        handles,
+        writes,
+        runs,
+        was,
+        overrides,
+        config,
+    })
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Null => true,
+        Kind::Seq(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// `host:` with `count:`, or `hosts: {NAME: number}`.
+fn hosts(section: &Section<'_>, found: &mut Found) -> Vec<(Spanned<String>, u32)> {
+    let what = &section.what;
+    let count = section.integer("count", 1..=MOST, found);
+    match (section.entry("host"), section.entry("hosts")) {
+        (Some((first, _)), Some((second, _))) => {
+            found.push(
+                Diagnostic::error(second, format!("{what} has both \"host\" and \"hosts\""))
+                    .related(first, "the other one")
+                    .help("keep one of them: hosts: {hs1: 1, hs2: 3}"),
+            );
+            Vec::new()
+        }
+        (None, None) => {
+            section.missing("host", "host: NAME, or hosts: {hs1: 1, hs2: 3}", found);
+            Vec::new()
+        }
+        (Some(_), None) => {
+            let number = count.and_then(|count| u32::try_from(count.value).ok()).unwrap_or(1);
+            section.text("host", found).map(|host| vec![(host, number)]).unwrap_or_default()
+        }
+        (None, Some(_)) => {
+            if let Some((span, _)) = section.entry("count") {
+                found.push(
+                    Diagnostic::error(span, format!("{what} has \"count\" beside \"hosts\""))
+                        .help("write the number behind each host: hosts: {hs1: 1, hs2: 3}"),
+                );
+            }
+            numbers(section, found)
+        }
+    }
+}
+
+fn numbers(section: &Section<'_>, found: &mut Found) -> Vec<(Spanned<String>, u32)> {
+    let Some(node) = section.node("hosts", found) else { return Vec::new() };
+    let what = format!("\"hosts\" in {}", section.what);
+    match &node.kind {
+        Kind::Map(entries) if !entries.is_empty() => entries
+            .iter()
+            .filter_map(|(host, node)| {
+                let what = format!("the number on \"{}\" in {what}", host.value);
+                let number = integer(node, &what, 1..=MOST, found)?;
+                Some((host.clone(), u32::try_from(number.value).ok()?))
+            })
+            .collect(),
+        Kind::Map(_) => {
+            found
+                .push(Diagnostic::error(node.span, format!("{what} is empty")).help("write hosts: {hs1: 1}"));
+            Vec::new()
+        }
+        Kind::Seq(items) => {
+            let hosts: Vec<String> =
+                items.iter().filter_map(Node::as_str).map(|host| format!("{host}: 1")).collect();
+            found
+                .push(wrong(node, &what, "a mapping").help(format!("write hosts: {{{}}}", hosts.join(", "))));
+            Vec::new()
+        }
+        _ => {
+            found.push(wrong(node, &what, "a mapping").help("write hosts: {hs1: 1, hs2: 3}, or host: hs1"));
+            Vec::new()
+        }
+    }
+}
+
+/// The three lists and what each holds.
+const LISTS: &[(&str, &[&str], &str)] =
+    &[("handles", HANDLES, "class of endpoints"), ("writes", WRITES, "stream"), ("runs", RUNS, "job")];
+
+/// One of the three lists, checked against its closed set.
+fn words(section: &Section<'_>, key: &str, found: &mut Found) -> Vec<Spanned<String>> {
+    let Some((_, known, noun)) = LISTS.iter().find(|(list, ..)| *list == key) else { return Vec::new() };
+    let mut kept: Vec<Spanned<String>> = Vec::new();
+    for word in section.texts(key, found) {
+        if let Some(before) = kept.iter().find(|before| before.value == word.value) {
+            found.push(
+                Diagnostic::error(
+                    word.span,
+                    format!("\"{}\" twice in {key} of {}", word.value, section.what),
+                )
+                .related(before.span, "first written here")
+                .help("delete one of them"),
+            );
+        } else if known.contains(&word.value.as_str()) {
+            kept.push(word);
+        } else {
+            let elsewhere =
+                LISTS.iter().find(|(list, known, _)| *list != key && known.contains(&word.value.as_str()));
+            let help = match (suggest(&word.value, known), elsewhere) {
+                (_, Some((list, _, noun))) => {
+                    format!("it is a {noun}: write {list}: [{}]", word.value)
+                }
+                _ => choose(&word.value, known),
+            };
+            found.push(
+                Diagnostic::error(
+                    word.span,
+                    format!("unknown {noun} \"{}\" in {}", word.value, section.what),
+                )
+                .help(help),
+            );
+        }
+    }
+    kept
+}
+
+/// `defaults:`.
+pub(super) fn defaults(node: &Node, at: Span, found: &mut Found) -> Defaults {
+    Section::open(node, "defaults", "defaults", at, &["cache_factor", "db_pool"], found)
+        .map(|section| values(&section, found))
+        .unwrap_or_default()
+}
+
+/// The keys that `defaults:` and a pool have in common.
+fn values(section: &Section<'_>, found: &mut Found) -> Defaults {
+    Defaults { cache_factor: cache_factor(section, found), db_pool: db_pool(section, found) }
+}
+
+fn cache_factor(section: &Section<'_>, found: &mut Found) -> Option<Spanned<f64>> {
+    let node = section.node("cache_factor", found)?;
+    let what = format!("\"cache_factor\" in {}", section.what);
+    #[allow(clippy::cast_precision_loss)]
+    let value = match node.kind {
+        Kind::Float(value) => value,
+        Kind::Int(value) => value as f64,
+        _ => {
+            found.push(wrong(node, &what, "a number").help("write cache_factor: 0.5"));
+            return None;
+        }
+    };
+    if value > 0.0 && value <= 1000.0 {
+        return Some(Spanned::new(value, node.span));
+    }
+    found.push(
+        Diagnostic::error(node.span, format!("{what} is {value}"))
+            .help("write a number above 0, at most 1000; Synapse's own default is 0.5"),
+    );
+    None
+}
+
+fn db_pool(section: &Section<'_>, found: &mut Found) -> Option<Spanned<DbPool>> {
+    let (span, _) = section.entry("db_pool")?;
+    let node = section.node("db_pool", found)?;
+    let what = format!("db_pool in {}", section.what);
+    let pool = Section::open(node, &what, "db_pool", span, &["min", "max"], found)?;
+    for key in ["min", "max"] {
+        if pool.entry(key).is_none() {
+            pool.missing(key, "both: db_pool: {min: 2, max: 10}", found);
+        }
+    }
+    let (min, max) = (pool.integer("min", 1..=1000, found)?, pool.integer("max", 1..=1000, found)?);
+    if min.value > max.value {
+        found.push(
+            Diagnostic::error(
+                max.span,
+                format!("{what} has a maximum of {} below its minimum of {}", max.value, min.value),
+            )
+            .related(min.span, "the minimum")
+            .help("write db_pool: {min: 2, max: 10}"),
+        );
+        return None;
+    }
+    let pool = DbPool { min: u32::try_from(min.value).ok()?, max: u32::try_from(max.value).ok()? };
+    Some(Spanned::new(pool, span))
+}
+
+/// `was:` must name a pool that is gone, and each only once.
+fn former_names(pools: &IndexMap<String, Pool>, entries: &[(Spanned<String>, Node)], found: &mut Found) {
+    let mut seen: Vec<&Spanned<String>> = Vec::new();
+    for (name, pool) in pools {
+        let Some(was) = &pool.was else { continue };
+        if let Some((key, _)) = entries.iter().find(|(key, _)| key.value == was.value) {
+            found.push(
+                Diagnostic::error(
+                    was.span,
+                    format!("worker \"{name}\" was \"{}\", which still exists", was.value),
+                )
+                .related(key.span, "it stands here")
+                .help("a renamed pool loses its old entry: delete was, or the old entry"),
+            );
+        }
+        if let Some(before) = seen.iter().find(|before| before.value == was.value) {
+            found.push(
+                Diagnostic::error(was.span, format!("two workers were \"{}\"", was.value))
+                    .related(before.span, "the other one")
+                    .help("only one can take over its instances: delete was in the other"),
+            );
+        }
+        seen.push(was);
+    }
+}

@@ -1,0 +1,123 @@
+//! `proxy:`: where clients and other homeservers come in.
+
+use super::decode::{Found, Section, choose, wrong};
+use super::{Proxy, ProxyKind, Tls, names};
+use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::yaml::{Kind, Node};
+
+/// Kinds that people will ask for.
+const OTHERS: &[&str] = &["haproxy", "caddy", "traefik", "apache", "envoy"];
+
+/// Reads the section.
+pub(super) fn proxy(node: &Node, at: Span, found: &mut Found) -> Option<Proxy> {
+    let keys = &["host", "hosts", "kind", "tls", "trusted_proxies"];
+    let section = Section::open(node, "proxy", "proxy", at, keys, found)?;
+    let hosts = match (section.entry("host"), section.entry("hosts")) {
+        (Some((first, _)), Some((second, _))) => {
+            found.push(
+                Diagnostic::error(second, "proxy has both \"host\" and \"hosts\"")
+                    .related(first, "the other one")
+                    .help("keep one of them: hosts: [hs1, hs2]"),
+            );
+            Vec::new()
+        }
+        (None, None) => {
+            section.missing("host", "host: NAME", found);
+            Vec::new()
+        }
+        (Some(_), None) => section.text("host", found).into_iter().collect(),
+        (None, Some((span, node))) => {
+            let hosts = section.texts("hosts", found);
+            if matches!(&node.kind, Kind::Seq(items) if items.is_empty()) {
+                found.push(Diagnostic::error(span, "proxy has no hosts").help("write hosts: [hs1]"));
+            }
+            hosts
+        }
+    };
+    let kind = kind(&section, found);
+    let tls = tls(&section, kind.as_ref().is_some_and(|kind| kind.value == ProxyKind::Includes), found);
+    let trusted_proxies = section
+        .texts("trusted_proxies", found)
+        .into_iter()
+        .filter_map(|value| {
+            let shown = format!("trusted proxy \"{}\"", value.value);
+            let network = names::cidr(&value, &shown, found)?;
+            if network.ends_with("/0") {
+                found.push(
+                    Diagnostic::warning(value.span, format!("{shown} believes X-Forwarded-For of everybody"))
+                        .help("name only the networks of your own proxies"),
+                );
+            }
+            Some(Spanned::new(network, value.span))
+        })
+        .collect();
+    (!hosts.is_empty()).then_some(Proxy { span: at, hosts, kind: kind?, tls: tls?, trusted_proxies })
+}
+
+fn kind(section: &Section<'_>, found: &mut Found) -> Option<Spanned<ProxyKind>> {
+    if section.entry("kind").is_none() {
+        return Some(Spanned::new(ProxyKind::Nginx, section.span));
+    }
+    let word = section.text("kind", found)?;
+    let kind = match word.value.as_str() {
+        "nginx" => ProxyKind::Nginx,
+        "includes" => ProxyKind::Includes,
+        other if OTHERS.contains(&other) => {
+            found.push(
+                Diagnostic::error(word.span, format!("{other} as the proxy is not supported yet")).help(
+                    "write kind: nginx, and put yours in front of it with tls: none and trusted_proxies",
+                ),
+            );
+            return None;
+        }
+        other => {
+            found.push(
+                Diagnostic::error(word.span, format!("unknown kind of proxy \"{other}\""))
+                    .help(choose(other, &["nginx", "includes"])),
+            );
+            return None;
+        }
+    };
+    Some(Spanned::new(kind, word.span))
+}
+
+fn tls(section: &Section<'_>, includes: bool, found: &mut Found) -> Option<Tls> {
+    const HELP: &str =
+        "tls: {certificate: /path/fullchain.pem, key: /path/privkey.pem}, or tls: none behind another proxy";
+    let Some((span, _)) = section.entry("tls") else {
+        if includes {
+            return Some(Tls::None);
+        }
+        section.missing("tls", HELP, found);
+        return None;
+    };
+    let node = section.node("tls", found)?;
+    match &node.kind {
+        Kind::String(word) if word == "none" => return Some(Tls::None),
+        Kind::String(word) if matches!(word.as_str(), "acme" | "letsencrypt" | "auto") => {
+            found.push(
+                Diagnostic::error(node.span, "fetching certificates is not supported yet")
+                    .help("use certbot or the like and write tls: {certificate: …, key: …}"),
+            );
+            return None;
+        }
+        Kind::Map(_) => {}
+        _ => {
+            found.push(wrong(node, "\"tls\" in proxy", "none or a mapping").help(format!("write {HELP}")));
+            return None;
+        }
+    }
+    if includes {
+        found.push(
+            Diagnostic::error(span, "tls with kind: includes")
+                .help("delete tls: with includes the certificate belongs to the vhost of your own"),
+        );
+    }
+    let tls = Section::open(node, "proxy.tls", "proxy.tls", span, &["certificate", "key"], found)?;
+    let path = |key: &str, found: &mut Found| {
+        tls.required(key, &format!("{key}: /path/to/file.pem"), found)
+            .filter(|value| names::path(value, &format!("\"{key}\" in proxy.tls"), found))
+    };
+    let (certificate, key) = (path("certificate", found), path("key", found));
+    Some(Tls::Files { certificate: certificate?, key: key? })
+}

@@ -1,0 +1,129 @@
+//! `synapse.secrets:` and references to it, `{secret: NAME}`.
+//!
+//! Only names and origins pass through here. A value written out by mistake is reported without
+//! being shown.
+
+use indexmap::IndexMap;
+
+use super::decode::{Found, Section, choose, entries, suggest, wrong};
+use super::{SecretSource, names};
+use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::yaml::{Kind, Node};
+
+/// Secrets that every deployment has; declaring one says where its value comes from instead of
+/// being generated. They need no reference to count as used.
+pub const CLUSTER_SECRETS: &[&str] =
+    &["signing_key", "replication", "macaroon", "form", "registration", "database", "redis"];
+
+/// NAME, if `node` is `{secret: NAME}`.
+pub(super) fn reference(node: &Node) -> Option<Spanned<String>> {
+    match &node.kind {
+        Kind::Map(entries) => match entries.as_slice() {
+            [(key, value)] if key.value == "secret" => {
+                value.as_str().map(|name| Spanned::new(name.to_owned(), value.span))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Reads the declarations. A name whose source is wrong stays declared, so that its uses are not
+/// reported as well.
+pub(super) fn secrets(node: &Node, found: &mut Found) -> IndexMap<String, Spanned<SecretSource>> {
+    let mut secrets = IndexMap::new();
+    for (key, node) in entries(node, "synapse.secrets", found).unwrap_or(&[]) {
+        names::name(key, "secret", found);
+        let source = source(key, node, found).unwrap_or(SecretSource::Generate);
+        secrets.insert(key.value.clone(), Spanned::new(source, key.span));
+    }
+    secrets
+}
+
+fn source(key: &Spanned<String>, node: &Node, found: &mut Found) -> Option<SecretSource> {
+    const HELP: &str = "write generate, env:VARIABLE, file:PATH or {command: [program, argument]}";
+    let what = format!("secret \"{}\"", key.value);
+    match &node.kind {
+        Kind::String(text) => {
+            let source = match text.split_once(':') {
+                None if text == "generate" => Some(SecretSource::Generate),
+                Some(("env", name)) if is_variable(name.trim()) => {
+                    Some(SecretSource::Env(name.trim().to_owned()))
+                }
+                Some(("file", path)) if !path.trim().is_empty() => {
+                    Some(SecretSource::File(path.trim().to_owned()))
+                }
+                _ => None,
+            };
+            if source.is_none() {
+                found.push(
+                    Diagnostic::error(node.span, format!("the source of {what} is not understood"))
+                        .sensitive()
+                        .help(HELP),
+                );
+            }
+            source
+        }
+        Kind::Map(_) => {
+            let section = Section::open(node, &what, "secrets.*", key.span, &["command"], found)?;
+            let Some((span, _)) = section.entry("command") else {
+                section.missing("command", "command: [program, argument]", found);
+                return None;
+            };
+            let command: Vec<String> =
+                section.texts("command", found).into_iter().map(|word| word.value).collect();
+            if command.first().is_none_or(String::is_empty) {
+                if !found.iter().any(|other| other.span.line == span.line) {
+                    found.push(Diagnostic::error(span, format!("the command of {what} is empty")).help(HELP));
+                }
+                return None;
+            }
+            Some(SecretSource::Command(command))
+        }
+        _ => {
+            found.push(wrong(node, &what, "a source").sensitive().help(HELP));
+            None
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Compares uses with declarations: undeclared is an error, unused a warning.
+pub(super) fn check_references<'a>(
+    declared: &IndexMap<String, Spanned<SecretSource>>,
+    at: Span,
+    used: impl Iterator<Item = &'a Spanned<String>>,
+    found: &mut Found,
+) {
+    let known: Vec<&str> = declared.keys().map(String::as_str).collect();
+    let mut seen: Vec<&str> = CLUSTER_SECRETS.to_vec();
+    for name in used {
+        seen.push(&name.value);
+        if declared.contains_key(&name.value) {
+            continue;
+        }
+        let diagnostic = Diagnostic::error(name.span, format!("secret \"{}\" is not declared", name.value));
+        found.push(match suggest(&name.value, &known) {
+            Some(_) => diagnostic.help(choose(&name.value, &known)),
+            None => {
+                let (name, shout) = (&name.value, name.value.to_ascii_uppercase().replace('-', "_"));
+                let place =
+                    if at.line == 0 { "add secrets under synapse with" } else { "add under synapse.secrets" };
+                diagnostic
+                    .help(format!("{place} {name}: env:{shout}, or file:PATH, generate, {{command: [...]}}"))
+            }
+        });
+    }
+    for (name, source) in declared {
+        if !seen.contains(&name.as_str()) {
+            found.push(
+                Diagnostic::warning(source.span, format!("secret \"{name}\" is not used"))
+                    .help(format!("write {{secret: {name}}} where its value is wanted, or delete it")),
+            );
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What people will look for and not find: not supported yet, or written elsewhere.
+//!
+//! Tables only. An entry leaves when the thing arrives.
+
+/// Section path, key, the thing with its verb, what to do now.
+const NOT_YET: &[(&str, &str, &str, &str)] = &[
+    ("hosts.*", "jump", "jump hosts are", JUMP),
+    ("hosts.*", "proxy_jump", "jump hosts are", JUMP),
+    ("hosts.*", "proxy_command", "proxy commands are", JUMP),
+    ("hosts.*", "transport", "choosing the SSH transport is", "leave the key out: synprov speaks SSH itself"),
+    (
+        "hosts.*",
+        "ssh_config",
+        "reading ~/.ssh/config is",
+        "write address, port, user and identity_files here",
+    ),
+    ("hosts.*", "password", "password logins are", "log in with a key: identity_files, or an SSH agent"),
+    ("hosts.*", "ssh_password", "password logins are", "log in with a key: identity_files, or an SSH agent"),
+    ("hosts.*", "become_password", "sudo passwords are", SUDO),
+    ("hosts.*", "sudo_password", "sudo passwords are", SUDO),
+    ("", "mas", "Matrix Authentication Service is", MAS),
+    ("synapse", "mas", "Matrix Authentication Service is", MAS),
+    ("", "turn", "TURN servers are", "install one yourself and write turn_uris under synapse.config"),
+    ("", "coturn", "TURN servers are", "install one yourself and write turn_uris under synapse.config"),
+    ("", "element", "web clients are", "serve it from a site of your own"),
+    ("", "monitoring", "monitoring is", "write enable_metrics under synapse.config and scrape it yourself"),
+    ("", "backup", "backups are", "back up the database, the media store and the signing key yourself"),
+    ("", "groups", "host groups are", "name the hosts of each pool under its hosts"),
+    ("synapse", "wheelhouse", "installing from a wheelhouse is", WHEELS),
+    ("synapse", "index_url", "choosing a package index is", "set it in pip's own configuration on the hosts"),
+    (
+        "synapse",
+        "packages",
+        "further Python packages are",
+        "adopt a venv that has them: install: {venv: /path}",
+    ),
+    (
+        "synapse",
+        "modules",
+        "installing Synapse modules is",
+        "adopt a venv that has them, and write modules under synapse.config",
+    ),
+    ("synapse.install", "wheelhouse", "installing from a wheelhouse is", WHEELS),
+    (
+        "synapse.install",
+        "docker",
+        "installing as a container is",
+        "write install: managed, or {venv: /path}, or debian",
+    ),
+    (
+        "synapse.install",
+        "git",
+        "installing from a git checkout is",
+        "adopt a venv that has it: install: {venv: /path}",
+    ),
+    (
+        "workers.*",
+        "select",
+        "giving one bridge, user or room a pool of its own is",
+        "leave the key out: all pools of a class share its requests",
+    ),
+    ("workers.*", "memory_max", "memory limits are", DROP_IN),
+    ("workers.*", "memory_high", "memory limits are", DROP_IN),
+    ("workers.*", "cpu_quota", "CPU limits are", DROP_IN),
+    ("workers.*", "nice", "priorities are", DROP_IN),
+    ("workers.*", "environment", "environment variables are", DROP_IN),
+    (
+        "workers.*",
+        "port",
+        "choosing ports is",
+        "leave the key out: ports are chosen once and kept in inventory.lock",
+    ),
+    ("workers.*", "unix_socket", "unix sockets are", "leave the key out: listeners are TCP"),
+    (
+        "proxy",
+        "acme",
+        "fetching certificates is",
+        "use certbot or the like and write tls: {certificate: …, key: …}",
+    ),
+    ("proxy", "ports", "choosing the proxy's ports is", "use kind: includes and a vhost of your own"),
+    ("proxy", "server_names", "further names are", "use kind: includes and a vhost of your own"),
+    (
+        "postgresql",
+        "version",
+        "choosing the version of PostgreSQL is",
+        "the distribution's is used; for another write external",
+    ),
+    ("postgresql", "replica", "PostgreSQL replicas are", "run the servers yourself and write external"),
+    ("redis", "sentinel", "Redis Sentinel is", "run it yourself and write external"),
+];
+
+const JUMP: &str = "give the host an address that this machine reaches directly, for example over a VPN, or run synprov on the jump host";
+const SUDO: &str = "allow the user sudo without a password on the host (NOPASSWD), or log in as root";
+const MAS: &str = "install it yourself and write matrix_authentication_service under synapse.config";
+const WHEELS: &str =
+    "let the hosts reach a package index, or build a venv yourself and write install: {venv: /path}";
+const DROP_IN: &str = "write a systemd drop-in of your own for the unit; synprov leaves drop-ins alone";
+
+/// Section path, key, what to write instead: things of another place or of Ansible's and Synapse's words.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("", "postgres", "did you mean \"postgresql\"?"),
+    ("", "database", "did you mean \"postgresql\"?"),
+    ("", "nginx", "did you mean \"proxy\"? write proxy: {host: …, kind: nginx, …}"),
+    ("", "worker", "did you mean \"workers\"?"),
+    ("", "server_name", "write it under synapse"),
+    ("", "version", "write it under synapse"),
+    ("", "secrets", "write it under synapse"),
+    ("", "config", "write it under synapse"),
+    ("", "appservices", "write it under synapse"),
+    ("hosts.*", "ansible_host", "did you mean \"address\"?"),
+    ("hosts.*", "host", "did you mean \"address\"?"),
+    ("hosts.*", "ip", "did you mean \"address\"?"),
+    ("hosts.*", "ansible_user", "did you mean \"user\"?"),
+    ("hosts.*", "sudo", "did you mean \"become\"?"),
+    ("hosts.*", "private_key", "did you mean \"identity_files\"?"),
+    ("hosts.*", "key_file", "did you mean \"identity_files\"?"),
+    ("workers.*", "replicas", "did you mean \"count\"?"),
+    ("workers.*", "instances", "did you mean \"count\"?"),
+    ("workers.*", "endpoints", "did you mean \"handles\"?"),
+    ("workers.*", "routes", "did you mean \"handles\"?"),
+    ("workers.*", "stream_writers", "did you mean \"writes\"?"),
+    ("workers.*", "streams", "did you mean \"writes\"?"),
+    ("workers.*", "jobs", "did you mean \"runs\"?"),
+    ("workers.*", "type", "say what the pool does with handles, writes and runs"),
+    ("workers.*", "worker_app", "leave it out: it follows from handles, writes and runs"),
+    ("redis.external", "database", "a number: write args: {dbid: 1}"),
+    ("redis.external", "user", "Synapse has no user name for Redis"),
+    ("redis.external", "sslmode", "write args: {use_tls: true}"),
+];
+
+/// The thing with its verb and what to do now, for a key that is not supported yet.
+pub(super) fn key(path: &str, key: &str) -> Option<(&'static str, &'static str)> {
+    NOT_YET.iter().find(|(at, name, ..)| *at == path && *name == key).map(|(_, _, thing, now)| (*thing, *now))
+}
+
+/// What to write for a key that belongs elsewhere or has another name here.
+pub(super) fn elsewhere(path: &str, key: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(at, name, _)| *at == path && *name == key).map(|(_, _, instead)| *instead)
+}
