@@ -24,12 +24,13 @@ const HEADER: &str = "\
 pub struct Lock {
     /// Instance to listener (`client`, `replication`) to TCP port.
     pub ports: IndexMap<String, IndexMap<String, u16>>,
-    /// Pool to the host of each of its instances, in order.
+    /// Pool to the host of each of its instances, by number from 1. An empty host is a number that was
+    /// given up while a higher one stayed; the next instance of that pool takes it.
     pub instances: IndexMap<String, Vec<String>>,
     /// Name of a list whose order is state (`federation_sender_instances`, `stream_writers.events`)
     /// to its instances.
     pub lists: IndexMap<String, Vec<String>>,
-    /// What pip was asked for to Python tag (`cp311-x86_64`) to lines of a requirements file with hashes.
+    /// What pip was asked for (`VERSION-HASH`, the last part of the venv's path) to Python tag (`cp311-x86_64`) to lines of a requirements file with hashes.
     pub packages: IndexMap<String, IndexMap<String, Vec<String>>>,
 }
 

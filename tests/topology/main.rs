@@ -9,6 +9,7 @@ mod routing;
 mod site;
 mod snapshots;
 mod synapse;
+mod written;
 
 use synprov::inventory::Lock;
 use synprov::topology::{Instance, Topology, resolve};

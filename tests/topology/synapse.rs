@@ -4,11 +4,14 @@ use std::path::Path;
 use std::process::Command;
 
 use synprov::diagnostic::{Span, Spanned};
+use synprov::inventory::{Inventory, Lock};
+use synprov::topology::resolve;
 
-use crate::fresh;
 use crate::site::{Site, one_host, three_hosts};
+use crate::written::shipped;
 
 /// Runs Synapse's own check of its configuration for every process. JSON is YAML to it.
+/// The venv holds what the inventories ask for: `matrix-synapse[redis,url-preview]==1.163.2 psycopg2-binary`.
 ///
 /// `SYNPROV_TEST_PYTHON=/path/to/venv/bin/python cargo test --test topology -- --ignored`
 #[test]
@@ -16,15 +19,17 @@ use crate::site::{Site, one_host, three_hosts};
 fn synapse_accepts_the_configuration_of_every_process() {
     let python =
         std::env::var("SYNPROV_TEST_PYTHON").expect("SYNPROV_TEST_PYTHON names a Python with Synapse");
-    for site in [one_host(), three_hosts(), Site::new()] {
+    let built = [one_host(), three_hosts(), Site::new()].map(|site| site.inventory);
+    let shipped = ["single-host.yaml", "three-hosts.yaml", "classic.yaml"].map(shipped);
+    for inventory in built.into_iter().chain(shipped) {
         let root = tempfile::tempdir().unwrap();
-        accepted(&python, root.path(), site);
+        accepted(&python, root.path(), inventory);
     }
 }
 
-fn accepted(python: &str, root: &Path, site: Site) {
-    let at = Spanned::new(root.to_str().unwrap().to_owned(), Span::default());
-    let topology = fresh(&site.with(|inventory| inventory.synapse.root = Some(at)));
+fn accepted(python: &str, root: &Path, mut inventory: Inventory) {
+    inventory.synapse.root = Some(Spanned::new(root.to_str().unwrap().to_owned(), Span::default()));
+    let topology = resolve(&inventory, &Lock::default()).topology.unwrap();
     std::fs::create_dir_all(root.join("conf/secrets")).unwrap();
     for (name, secret) in &topology.secrets {
         let value = match name.as_str() {
