@@ -2,7 +2,7 @@
 
 use super::quote::{QuoteError, render, shell};
 use crate::plan::step::{Action, SecretFile, StagedFile, Startable};
-use crate::resource::FileSet;
+use crate::resource::{FileSet, Ready};
 use crate::secret::Secret;
 
 /// Seconds a service other than main may take to be ready.
@@ -116,7 +116,15 @@ impl Frame {
                 self.call(["raise_directive", path, directive, &value.to_string()]);
             }
             Action::DaemonReload => self.call(["systemctl", "daemon-reload"]),
-            Action::PreparePostgresql { role, password_file, database, settings, peers, restart } => {
+            Action::PreparePostgresql {
+                role,
+                password_file,
+                database,
+                settings,
+                peers,
+                restart,
+                listens,
+            } => {
                 self.call(["wait_for_postgresql"]);
                 for (name, value) in settings {
                     self.call(["postgresql_setting", name, value]);
@@ -129,6 +137,9 @@ impl Frame {
                 self.call(["postgresql_database", database, role]);
                 let peers = peers.iter().map(String::as_str);
                 self.call(["postgresql_peers", role, database].into_iter().chain(peers));
+                let unit = "postgresql.service".to_owned();
+                let ready = Ready { listens: listens.clone(), ..Ready::default() };
+                self.await_ready(&Startable { unit, ready }, "");
             }
             Action::CheckPostgresql { python, user, conninfo } => {
                 self.call(["check_postgresql", user, python, conninfo]);

@@ -16,9 +16,14 @@ pub struct Progress<'a> {
     total: usize,
     bars: MultiProgress,
     running: BTreeMap<usize, (Instant, ProgressBar)>,
+    /// When a step last said what it waits for.
+    said: BTreeMap<usize, Instant>,
     paint: Paint,
     quiet: bool,
 }
+
+/// Plain lines about waiting come no more often than this.
+const BETWEEN_WAITS: Duration = Duration::from_secs(15);
 
 impl<'a> Progress<'a> {
     /// For a plan of `total` steps. `quiet`: machine output is on, only failures are said.
@@ -33,6 +38,7 @@ impl<'a> Progress<'a> {
             total,
             bars: MultiProgress::with_draw_target(target),
             running: BTreeMap::new(),
+            said: BTreeMap::new(),
             paint: Paint(output.color_talk),
             quiet,
         }
@@ -82,7 +88,9 @@ impl Observer for Progress<'_> {
         if let Some((_, bar)) = self.running.get(&step.id) {
             bar.set_message(format!("{unit}: {what}"));
         }
-        if !self.output.terminal {
+        let said = self.said.get(&step.id).is_some_and(|at| at.elapsed() < BETWEEN_WAITS);
+        if !self.output.terminal && !said {
+            self.said.insert(step.id, Instant::now());
             self.line(&format!("    {}: waiting for {unit}, {what}", step.host));
         }
     }

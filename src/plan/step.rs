@@ -178,6 +178,8 @@ pub enum Action {
         peers: Vec<String>,
         /// The settings only work after a restart, which this step then does.
         restart: bool,
+        /// Addresses it must listen on in the end.
+        listens: Vec<String>,
     },
     /// Asks an external PostgreSQL for version, locale and log-in, with the venv's own driver.
     CheckPostgresql {
