@@ -375,7 +375,7 @@ impl<'a> Run<'a> {
 
     fn hear(&mut self, host: &str, item: News, observer: &mut dyn Observer) {
         match item {
-            News::Log { line, .. } => {
+            News::Log { line } => {
                 if let Some(step) = self.running(host) {
                     observer.says(step, &line);
                 }

@@ -40,8 +40,6 @@ pub enum News {
     Failed(HostError),
     /// A line of a step's output, cleaned.
     Log {
-        /// Frame.
-        id: String,
         /// Text.
         line: String,
     },
@@ -174,13 +172,13 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
     let text = |text: &str| clean(text);
     Ok(Some(match fields.as_slice() {
         ["beat"] | [""] => return Ok(None),
-        ["log", id, rest @ ..] => {
+        ["log", _, rest @ ..] => {
             let line = text(&rest.join("\t"));
             if tail.len() == KEPT_LINES {
                 tail.pop_front();
             }
             tail.push_back(line.clone());
-            News::Log { id: (*id).to_owned(), line }
+            News::Log { line }
         }
         ["waiting", unit, what] => News::Waiting { unit: text(unit), what: text(what) },
         ["started", unit, invocation, workers] => {
