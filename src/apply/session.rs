@@ -73,8 +73,13 @@ pub enum News {
         /// Never printed.
         value: Secret,
     },
-    /// A requirement line with hash that pip resolved.
-    Resolved(String),
+    /// A package that pip chose.
+    Resolved {
+        /// For which Python: `cp311-x86_64`.
+        tag: String,
+        /// Requirement line with hash.
+        requirement: String,
+    },
     /// Digest of a venv's package list.
     Venv {
         /// Path.
@@ -191,7 +196,7 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
             })?;
             News::Value { name: text(name), value: Secret::new(value) }
         }
-        ["locked", requirement] => News::Resolved(text(requirement)),
+        ["resolved", tag, requirement] => News::Resolved { tag: text(tag), requirement: text(requirement) },
         ["venv", path, packages] => News::Venv { path: text(path), packages: text(packages) },
         ["done", id, status] => {
             News::Done { id: (*id).to_owned(), ok: *status == "0", tail: tail.iter().cloned().collect() }

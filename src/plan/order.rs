@@ -208,16 +208,15 @@ impl<'a> Builder<'a, '_> {
                 else {
                     continue;
                 };
-                let facts = &self.input.facts[&host];
-                let tag = facts.python_tag().unwrap_or_else(|| super::values::KNOWN_AFTER_APPLY.to_owned());
-                let set = locked.as_ref().and_then(|locked| locked.get(&tag)).cloned();
-                let resolves = set.is_none();
+                let locked = locked.clone().unwrap_or_default();
+                let tag = self.input.facts[&host].python_tag();
+                let resolves = !tag.is_some_and(|tag| locked.contains_key(&tag));
                 let action = Action::BuildVenv {
                     path: path.clone(),
                     requirements: requirements.clone(),
                     constraints: constraints.clone(),
-                    locked: set,
-                    resolves: tag,
+                    locked,
+                    resolves,
                 };
                 let after: Vec<usize> = resolved.filter(|_| resolves).into_iter().collect();
                 let id = self.push_after(
