@@ -10,7 +10,7 @@ INVENTORY ?= inventories/single-host.yaml
 PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
 # What the tests and the benchmark run besides.
-TEST_PACKAGES := openssh-server nginx-light systemd python3-yaml bsdutils procps hyperfine
+TEST_PACKAGES := shellcheck openssh-server nginx-light systemd python3-yaml bsdutils procps hyperfine
 
 .PHONY: help deps test-deps build demo test unit lab lint proof bench clean
 
@@ -39,9 +39,11 @@ unit: test-deps ## unit, property and command-line tests: no throwaway hosts
 lab: test-deps ## tests on throwaway hosts (root)
 	$(CARGO) test --locked --tests -- --ignored --nocapture --test-threads 1 lab
 
-lint: deps ## formatting and clippy, warnings denied
+lint: test-deps ## formatting, clippy and shellcheck, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	cat src/facts/facts.sh src/apply/apply.sh | shellcheck --shell=bash --severity=warning --exclude=SC2174 -
+	shellcheck --severity=warning .ci/run tools/* benches/*.sh docs/proof/run
 
 proof: build test-deps ## everything exhaustively, written to docs/proof/ with the date
 	./docs/proof/run

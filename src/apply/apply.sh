@@ -83,7 +83,7 @@ serve_steps() {
         )
         status=${PIPESTATUS[0]}
         rm -f -- $run/payload
-        say done "$id" "$status"
+        say 'done' "$id" "$status"
     done
 }
 
@@ -561,19 +561,18 @@ explain() { # UNIT: why it does not run, in its own last words
 # Waits until a unit is active with another InvocationID than OLD and all conditions hold.
 # Conditions are words KIND=VALUE: health=A:P listens=A:P redis=A:P reaches=A:P
 await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
-    local unit=$1 old=$2 condition value missing='' line state sub invocation pid restarts
+    local unit=$1 old=$2 condition value missing='' line state invocation pid restarts
     local -i limit=$3 began=$SECONDS first=-1 told=$SECONDS
     shift 3
     while :; do
         while IFS='=' read -r line value; do
             case $line in
                 ActiveState) state=$value ;;
-                SubState) sub=$value ;;
                 InvocationID) invocation=$value ;;
                 MainPID) pid=$value ;;
                 NRestarts) restarts=$value ;;
             esac
-        done < <(systemctl show --property=ActiveState,SubState,InvocationID,MainPID,NRestarts -- "$unit")
+        done < <(systemctl show --property=ActiveState,InvocationID,MainPID,NRestarts -- "$unit")
         ((first < 0)) && first=${restarts:-0}
         missing='systemd says active'
         case $state in

@@ -16,8 +16,8 @@ declare -a paths=() units=() packages=() users=() venvs=() secrets=() directives
 mode='' state='' nonce='' who='' pg_role='' pg_database=''
 
 read_request() {
-    local kind a b c
-    while IFS=$'\t' read -r kind a b c; do
+    local kind a b
+    while IFS=$'\t' read -r kind a b; do
         case $kind in
             mode) mode=$a ;;
             state) state=$a ;;
@@ -138,7 +138,7 @@ probe_users() {
 probe_secrets() {
     ((${#secrets[@]})) || return 0
     local salt='' name path sum entry
-    local -a found=() sums=() sources=() digests=()
+    local -a found=() sums=() digests=()
     [[ -r $state/salt ]] && salt=$(< "$state/salt")
     for entry in "${secrets[@]}"; do
         path=${entry#*$'\t'}
@@ -182,8 +182,8 @@ probe_directives() {
     for entry in "${directives[@]}"; do
         path=${entry#*$'\t'} name=${entry%%$'\t'*}
         [[ -r $path ]] || continue
-        line=$(grep -E "^[[:space:]]*$name[[:space:]]" -- "$path" | tail -n 1)
-        [[ $line =~ $name[[:space:]]+([0-9]+) ]] && say directive "$name" "$path" "${BASH_REMATCH[1]}"
+        line=$(grep -E "^[[:space:]]*${name}[[:space:]]" -- "$path" | tail -n 1)
+        [[ $line =~ ${name}[[:space:]]+([0-9]+) ]] && say directive "$name" "$path" "${BASH_REMATCH[1]}"
     done
 }
 

@@ -1,0 +1,252 @@
+//! The program from outside: flags, streams, exit codes. No host is needed for any of it.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+
+const GOOD: &str = include_str!("../inventories/single-host.yaml");
+
+fn synprov(directory: &Path) -> Command {
+    let mut command = Command::cargo_bin("synprov").unwrap();
+    command
+        .current_dir(directory)
+        .env_remove("SYNPROV_INVENTORY")
+        .env("HOME", directory)
+        .env_remove("SSH_AUTH_SOCK");
+    command
+}
+
+fn directory_with(inventory: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("inventory.yaml"), inventory).unwrap();
+    directory
+}
+
+/// The good inventory with its host at an address of this machine where nothing listens.
+fn unreachable() -> String {
+    GOOD.replace("address: 192.0.2.10 ", "address: 127.0.0.1\n    port: 1 ")
+}
+
+#[test]
+fn wrong_usage_is_64_and_help_is_0() {
+    let directory = tempfile::tempdir().unwrap();
+    for words in [&["--nonsense"][..], &["plan", "--diff", "colourful"], &["plan", "--forks", "0"], &[]] {
+        synprov(directory.path()).args(words).assert().code(64).stdout("");
+    }
+    for words in
+        [&["--help"][..], &["plan", "--help"], &["apply", "-h"], &["lab", "ssh", "--help"], &["--version"]]
+    {
+        synprov(directory.path()).args(words).assert().code(0).stderr("");
+    }
+}
+
+#[test]
+fn every_subcommand_explains_its_exit_codes_or_the_program_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = synprov(directory.path()).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ", "64 ", "130, 143"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(code)), "{code} is missing:\n{help}");
+    }
+}
+
+#[test]
+fn check_is_offline_and_says_what_it_found() {
+    let directory = directory_with(GOOD);
+    synprov(directory.path())
+        .arg("check")
+        .assert()
+        .code(0)
+        .stdout(predicate::str::contains("inventory.yaml is valid: 1 host, main and 11 workers"));
+    assert!(!directory.path().join("inventory.lock").exists(), "check writes nothing");
+}
+
+#[test]
+fn check_reports_all_errors_at_once_on_standard_error() {
+    let directory = directory_with(
+        &GOOD
+            .replace("handles: [media]", "handels: [media]")
+            .replace("postgresql: {host: hs1}", "postgresql: {host: hs9}"),
+    );
+    synprov(directory.path()).arg("check").assert().code(1).stdout("").stderr(
+        predicate::str::contains("handels")
+            .and(predicate::str::contains("hs9"))
+            .and(predicate::str::contains("inventory.yaml:")),
+    );
+}
+
+#[test]
+fn check_json_is_one_document_and_nothing_else() {
+    for (inventory, valid) in
+        [(GOOD.to_owned(), true), (GOOD.replace("version: 1.163.2", "version: [1]"), false)]
+    {
+        let directory = directory_with(&inventory);
+        let output = synprov(directory.path()).args(["check", "--json"]).output().unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["valid"], valid);
+        assert_eq!(output.status.code(), Some(if valid { 0 } else { 1 }));
+        assert_eq!(document["diagnostics"].as_array().unwrap().is_empty(), valid);
+    }
+}
+
+#[test]
+fn a_missing_inventory_says_where_to_get_one() {
+    let directory = tempfile::tempdir().unwrap();
+    for command in ["check", "plan", "apply"] {
+        synprov(directory.path()).arg(command).assert().code(1).stderr(
+            predicate::str::contains("cannot read inventory.yaml")
+                .and(predicate::str::contains("SYNPROV_INVENTORY")),
+        );
+    }
+}
+
+#[test]
+fn the_inventory_can_come_from_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("other.yaml"), GOOD).unwrap();
+    synprov(directory.path()).arg("check").env("SYNPROV_INVENTORY", "other.yaml").assert().code(0);
+}
+
+#[test]
+fn plan_of_an_unreachable_host_is_incomplete_and_says_so() {
+    let directory = directory_with(&unreachable());
+    synprov(directory.path())
+        .args(["plan", "--timeout", "5"])
+        .assert()
+        .code(3)
+        .stdout(predicate::str::contains("1 host could not be asked"))
+        .stderr(
+            predicate::str::contains("hs1")
+                .and(predicate::str::contains("127.0.0.1:1"))
+                .and(predicate::str::contains("help")),
+        );
+    let output = synprov(directory.path()).args(["plan", "--json"]).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["complete"], false);
+    assert_eq!(document["unreachable"][0]["host"], "hs1");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn apply_changes_nothing_when_a_host_is_missing() {
+    let directory = directory_with(&unreachable());
+    synprov(directory.path())
+        .args(["apply", "--yes"])
+        .assert()
+        .code(3)
+        .stderr(predicate::str::contains("Nothing was changed"));
+}
+
+#[test]
+fn plan_extends_the_lock_and_locked_forbids_it() {
+    let directory = directory_with(&unreachable());
+    let lock = directory.path().join("inventory.lock");
+    synprov(directory.path())
+        .args(["plan", "--locked"])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("--locked"));
+    assert!(!lock.exists());
+    synprov(directory.path()).arg("plan").assert().code(3);
+    let first = std::fs::read_to_string(&lock).unwrap();
+    synprov(directory.path()).args(["plan", "--locked"]).assert().code(3);
+    assert_eq!(std::fs::read_to_string(&lock).unwrap(), first, "nothing is reshuffled");
+}
+
+#[test]
+fn a_broken_lock_is_refused_and_left_alone() {
+    let directory = directory_with(GOOD);
+    let lock = directory.path().join("inventory.lock");
+    for text in ["format: 2\n", "ports: [", "format: 1\nports: {sync: {client: many}}\n"] {
+        std::fs::write(&lock, text).unwrap();
+        synprov(directory.path()).arg("check").assert().code(1).stderr(
+            predicate::str::contains("inventory.lock").and(predicate::str::contains("version control")),
+        );
+        assert_eq!(std::fs::read_to_string(&lock).unwrap(), text);
+    }
+}
+
+#[test]
+fn limit_must_name_a_host() {
+    let directory = directory_with(GOOD);
+    synprov(directory.path())
+        .args(["plan", "--limit", "hs1,hs7"])
+        .assert()
+        .code(64)
+        .stderr(predicate::str::contains("hs7").and(predicate::str::contains("hosts are: hs1")));
+}
+
+#[test]
+fn secrets_that_cannot_be_had_are_all_named_and_never_shown() {
+    let secrets =
+        "  secrets: {smtp: env:NOT_SET_ANYWHERE, two: {command: [false]}, three: {file: missing.txt}}\n";
+    let inventory = unreachable().replace(
+        "  config:                           #",
+        &format!("{secrets}  config:\n    email: {{smtp_pass: {{secret: smtp}}}}\n    turn_shared_secret: {{secret: two}}\n    recaptcha_private_key: {{secret: three}} #"),
+    );
+    let directory = directory_with(&inventory);
+    let output = synprov(directory.path()).arg("plan").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for word in ["NOT_SET_ANYWHERE", "\"false\"", "missing.txt"] {
+        assert!(said.contains(word), "{word} is missing:\n{said}");
+    }
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let directory = directory_with(&GOOD.replace("handles: [media]", "handels: [media]"));
+    let coloured = |words: &[&str]| {
+        let output = synprov(directory.path()).args(words).env("TERM", "xterm").output().unwrap();
+        output.stderr.contains(&0x1b)
+    };
+    assert!(!coloured(&["check"]), "standard error is no terminal");
+    assert!(coloured(&["check", "--color", "always"]));
+    assert!(!coloured(&["check", "--color", "never"]));
+}
+
+#[test]
+fn modules_beside_the_inventory_shadow_and_add() {
+    let directory = directory_with(GOOD);
+    let module = directory.path().join("modules/motd");
+    std::fs::create_dir_all(&module).unwrap();
+    let text = "format: 1\nresources:\n  - kind: file\n    path: /etc/motd\n    owner: root\n    group: root\n    mode: \"0644\"\n    set: plain\n    content: {text: \"{{ synapse.nonsense }}\"}\n";
+    std::fs::write(module.join("module.yaml"), text).unwrap();
+    synprov(directory.path()).arg("check").assert().code(1).stderr(
+        predicate::str::contains("motd/module.yaml").and(predicate::str::contains("synapse.nonsense")),
+    );
+    std::fs::write(module.join("module.yaml"), text.replace("nonsense", "server_name")).unwrap();
+    synprov(directory.path()).arg("check").assert().code(0).stdout(predicate::str::contains("110 resources"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let directory = directory_with(GOOD);
+    let binary = assert_cmd::cargo::cargo_bin("synprov");
+    let status = std::process::Command::new("bash")
+        .args([
+            "-c",
+            "set -o pipefail; \"$0\" completion bash | head -c 1 > /dev/null; exit ${PIPESTATUS[0]}",
+        ])
+        .arg(binary)
+        .current_dir(directory.path())
+        .status()
+        .unwrap();
+    assert_ne!(status.code(), Some(101));
+}
+
+#[test]
+fn completion_and_man_pages_come_from_the_same_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        synprov(directory.path())
+            .args(["completion", shell])
+            .assert()
+            .code(0)
+            .stdout(predicate::str::contains("detailed-exitcode"));
+    }
+    synprov(directory.path()).args(["man", "."]).assert().code(0);
+    let page = std::fs::read_to_string(directory.path().join("synprov-plan.1")).unwrap();
+    assert!(page.contains("detailed"), "{page}");
+}
