@@ -1,0 +1,240 @@
+//! The functions that run on hosts (`facts.sh`, `apply.sh`), called one at a time in a scratch
+//! directory that only root may write to. Needs root, as an apply does.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FACTS: &str = include_str!("../src/facts/facts.sh");
+const APPLY: &str = include_str!("../src/apply/apply.sh");
+
+/// A directory of root's own below a path that nobody else can redirect; gone when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = PathBuf::from(format!("/var/lib/synprov-test-{}-{name}", std::process::id()));
+        std::fs::create_dir(&path).expect("these tests need root");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Runs `code` with the functions loaded; stdout and stderr together, and whether it succeeded.
+    fn run(&self, code: &str) -> (bool, String) {
+        let run = self.0.join("run");
+        let script = format!(
+            "{FACTS}\n{APPLY}\nrun={0}/run stage={0}/run/stage state={0}/state; mkdir -p $run $state/redacted; exec {{out}}>&1 2>&1\n{code}",
+            self.0.display()
+        );
+        let file = self.0.join("script");
+        std::fs::write(&file, script).unwrap();
+        let output = Command::new("bash")
+            .args(["--noprofile", "--norc"])
+            .arg(&file)
+            .current_dir(&self.0)
+            .output()
+            .unwrap();
+        drop(run);
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn put_file_writes_whole_files_with_their_mode_and_leaves_nothing_else() {
+    let scratch = Scratch::new("put");
+    std::fs::create_dir(scratch.path("d")).unwrap();
+    let (ok, said) = scratch.run("printf hello | put_file $PWD/d/f root root 0640");
+    assert!(ok, "{said}");
+    assert_eq!(std::fs::read_to_string(scratch.path("d/f")).unwrap(), "hello");
+    assert_eq!(mode(&scratch.path("d/f")), 0o640);
+    assert_eq!(names(&scratch.path("d")), ["f"]);
+}
+
+#[test]
+fn put_file_replaces_a_link_instead_of_following_it() {
+    let scratch = Scratch::new("link");
+    std::fs::create_dir(scratch.path("d")).unwrap();
+    std::fs::write(scratch.path("victim"), "mine").unwrap();
+    symlink(scratch.path("victim"), scratch.path("d/f")).unwrap();
+    let (ok, said) = scratch.run("printf new | put_file $PWD/d/f root root 0600");
+    assert!(ok, "{said}");
+    assert_eq!(std::fs::read_to_string(scratch.path("victim")).unwrap(), "mine");
+    assert!(std::fs::symlink_metadata(scratch.path("d/f")).unwrap().is_file());
+}
+
+#[test]
+fn root_writes_nothing_where_others_could_redirect_it() {
+    let scratch = Scratch::new("unsafe");
+    for (name, prepare) in [
+        ("writable", "mkdir d; chmod 0777 d"),
+        ("foreign", "mkdir d; chown nobody d"),
+        ("below", "mkdir -p d2/d; chown nobody d2; ln -s d2/d d"),
+    ] {
+        let (ok, said) = scratch.run(&format!("{prepare}; printf x | put_file $PWD/d/f root root 0600"));
+        assert!(!ok, "{name}: {said}");
+        assert!(said.contains("nothing is written below it"), "{name}: {said}");
+        assert!(!scratch.path("d/f").exists(), "{name}");
+        scratch.run("rm -rf d d2");
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_file_is_somebody_s() {
+    let scratch = Scratch::new("directory");
+    std::fs::create_dir_all(scratch.path("d/f/inner")).unwrap();
+    let (ok, said) = scratch.run("printf x | put_file $PWD/d/f root root 0600");
+    assert!(!ok && said.contains("is a directory"), "{said}");
+    assert!(scratch.path("d/f/inner").is_dir());
+}
+
+#[test]
+fn a_package_s_own_user_writes_in_its_own_directory() {
+    let scratch = Scratch::new("owner");
+    let (ok, said) = scratch.run(
+        "mkdir d; chown nobody:nogroup d; printf 'secret' > $run/payload; stage_file redis $PWD/d/f nobody nogroup 0640 0 6 && swap redis $PWD/d/f",
+    );
+    assert!(ok, "{said}");
+    let found = std::fs::metadata(scratch.path("d/f")).unwrap();
+    assert_eq!(
+        (std::fs::read_to_string(scratch.path("d/f")).unwrap().as_str(), mode(&scratch.path("d/f"))),
+        ("secret", 0o640)
+    );
+    assert_ne!(found.uid(), 0);
+    assert_eq!(names(&scratch.path("d")), ["f"]);
+}
+
+#[test]
+fn swap_puts_all_files_in_place_and_clears_what_a_killed_one_left() {
+    let scratch = Scratch::new("swap");
+    std::fs::create_dir(scratch.path("d")).unwrap();
+    std::fs::write(scratch.path("d/.a.synprov-0123456789"), "torn").unwrap();
+    let (ok, said) = scratch.run(
+        "printf 'AAbbb' > $run/payload; stage_file nginx $PWD/d/a root root 0644 0 2 && stage_file nginx $PWD/d/b root root 0600 2 3 && swap nginx $PWD/d/a $PWD/d/b",
+    );
+    assert!(ok, "{said}");
+    assert_eq!(names(&scratch.path("d")), ["a", "b"]);
+    assert_eq!(std::fs::read_to_string(scratch.path("d/a")).unwrap(), "AA");
+    assert_eq!(std::fs::read_to_string(scratch.path("d/b")).unwrap(), "bbb");
+    assert_eq!((mode(&scratch.path("d/a")), mode(&scratch.path("d/b"))), (0o644, 0o600));
+}
+
+#[test]
+fn swap_changes_nothing_if_one_of_its_files_cannot_be_written() {
+    let scratch = Scratch::new("none");
+    std::fs::create_dir_all(scratch.path("d/b")).unwrap();
+    std::fs::write(scratch.path("d/a"), "old").unwrap();
+    let (ok, said) = scratch.run(
+        "printf 'AAbbb' > $run/payload; stage_file nginx $PWD/d/a root root 0644 0 2 && stage_file nginx $PWD/d/b root root 0600 2 3 && swap nginx $PWD/d/a $PWD/d/b",
+    );
+    assert!(!ok, "{said}");
+    assert_eq!(std::fs::read_to_string(scratch.path("d/a")).unwrap(), "old");
+    assert_eq!(names(&scratch.path("d")), ["a", "b"]);
+}
+
+#[test]
+fn a_secret_is_made_once_and_never_again() {
+    let scratch = Scratch::new("secret");
+    std::fs::create_dir(scratch.path("d")).unwrap();
+    let make = "printf salt > $state/salt; generate_secret s $PWD/d/s root root 0640 token";
+    let (ok, said) = scratch.run(make);
+    let value = std::fs::read_to_string(scratch.path("d/s")).unwrap();
+    assert!(ok && value.len() == 43 && !said.contains(&value), "{said}");
+    assert_eq!(mode(&scratch.path("d/s")), 0o640);
+    let (ok, said) = scratch.run(make);
+    assert!(!ok && said.contains("never overwritten"), "{said}");
+    assert_eq!(std::fs::read_to_string(scratch.path("d/s")).unwrap(), value);
+    let (ok, said) =
+        scratch.run("printf salt > $state/salt; generate_secret k $PWD/d/k root root 0640 signing_key");
+    let key = std::fs::read_to_string(scratch.path("d/k")).unwrap();
+    let words: Vec<&str> = key.split_whitespace().collect();
+    assert!(
+        ok && words.len() == 3 && words[0] == "ed25519" && words[1].starts_with("a_") && words[2].len() == 43,
+        "{said}"
+    );
+}
+
+#[test]
+fn an_edited_file_that_leaves_is_kept_as_a_copy() {
+    let scratch = Scratch::new("leave");
+    std::fs::create_dir(scratch.path("d")).unwrap();
+    std::fs::write(scratch.path("d/f"), "edited").unwrap();
+    let (ok, said) = scratch.run("remove_file $PWD/d/f copy");
+    assert!(ok && !scratch.path("d/f").exists(), "{said}");
+    let kept: Vec<String> = names(&scratch.path("state/removed"));
+    assert_eq!(kept.len(), 1);
+    assert_eq!(std::fs::read_to_string(scratch.path("state/removed").join(&kept[0])).unwrap(), "edited");
+}
+
+#[test]
+fn a_directive_is_raised_in_place_and_missing_ones_are_said() {
+    let scratch = Scratch::new("directive");
+    std::fs::create_dir(scratch.path("d")).unwrap();
+    std::fs::write(
+        scratch.path("d/c"),
+        "events {\n\tworker_connections 768;\n\t# worker_connections 1;\n}\n",
+    )
+    .unwrap();
+    let (ok, said) = scratch.run("raise_directive $PWD/d/c worker_connections 4096");
+    assert!(ok, "{said}");
+    let text = std::fs::read_to_string(scratch.path("d/c")).unwrap();
+    assert_eq!(text, "events {\n\tworker_connections 4096;\n\t# worker_connections 1;\n}\n");
+    let (ok, said) = scratch.run("raise_directive $PWD/d/c worker_processes 4");
+    assert!(!ok && said.contains("worker_processes"), "{said}");
+}
+
+#[test]
+fn units_are_judged_by_their_words_where_systemd_analyze_has_no_exit_status_for_them() {
+    // systemd 249 (Ubuntu 22.04) has no --recursive-errors: it exits 0 on unknown keys.
+    let scratch = Scratch::new("analyze");
+    std::fs::create_dir(scratch.path("bin")).unwrap();
+    let fake = |said: &str| {
+        let script = format!(
+            "#!/bin/bash\n[[ $1 == --help ]] && {{ echo 'verify FILE...'; exit 0; }}\nprintf '{said}' >&2\nexit 0\n"
+        );
+        std::fs::write(scratch.path("bin/systemd-analyze"), script).unwrap();
+        std::fs::set_permissions(scratch.path("bin/systemd-analyze"), std::fs::Permissions::from_mode(0o755))
+            .unwrap();
+        scratch.run("PATH=$PWD/bin:$PATH; in_place() { while [[ $1 != -- ]]; do shift; done; shift; \"$@\"; }; validate_systemd /etc -- a.service")
+    };
+    let (ok, said) = fake("Unknown key name Desription in section Unit, ignoring.");
+    assert!(!ok && said.contains("Desription"), "{said}");
+    let (ok, said) = fake("");
+    assert!(ok, "{said}");
+}
+
+#[test]
+fn an_old_pip_is_renewed_before_it_is_asked_for_a_report() {
+    // Ubuntu 22.04 brings pip 22.0; --report came with 22.2.
+    let scratch = Scratch::new("pip");
+    for (version, renewed) in [("2200", true), ("2202", false), ("2301", false)] {
+        let code = format!(
+            "python3() {{ mkdir -p \"${{@: -1}}/bin\"; printf '#!/bin/bash\\necho {version}\\n' > \"${{@: -1}}/bin/python\"; chmod 755 \"${{@: -1}}/bin/python\"; }}; \
+             pip() {{ echo \"pip $*\"; }}; mkdir -p $PWD/v; new_venv $PWD/v/{version}"
+        );
+        let (ok, said) = scratch.run(&code);
+        assert!(ok, "{said}");
+        assert_eq!(said.contains("install --quiet --upgrade"), renewed, "{version}: {said}");
+    }
+}
