@@ -125,7 +125,8 @@ fn one_change(out: &mut String, change: &Change, style: Style, paint: &Paint) {
     );
     if change.operation == Operation::Update {
         for (attribute, before, after) in &change.attributes {
-            if attribute == "content" && change.diff.is_some() {
+            // The diff and the reason in the line above say the same.
+            if (attribute == "content" && change.diff.is_some()) || attribute == "configuration" {
                 continue;
             }
             let show = |value: &Option<String>| {
