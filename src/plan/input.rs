@@ -25,8 +25,8 @@ pub struct Input<'a> {
     pub topology: &'a Topology,
     /// Desired state of all hosts, in module order.
     pub resources: &'a [Resource],
-    /// Facts of the hosts that take part, in inventory order.
-    pub facts: &'a IndexMap<String, HostFacts>,
+    /// Facts of the hosts that take part, in inventory order, whatever the order of the answers.
+    pub facts: IndexMap<String, &'a HostFacts>,
     /// Secrets whose value is on the controller: name to hash with the nonce of this run.
     pub controller_secrets: &'a BTreeMap<String, String>,
     /// Hosts that were left out on purpose (`--limit`).
@@ -47,6 +47,9 @@ impl<'a> Input<'a> {
         excluded: &'a [String],
         allow: Allow,
     ) -> Self {
+        let mut facts: IndexMap<String, &HostFacts> =
+            facts.iter().map(|(host, facts)| (host.clone(), facts)).collect();
+        facts.sort_by_cached_key(|host, _| topology.hosts.get_index_of(host));
         let mut input = Self {
             topology,
             resources,
@@ -81,7 +84,7 @@ impl<'a> Input<'a> {
 
     fn known_revisions(&self) -> BTreeMap<(String, String), String> {
         let mut revisions = BTreeMap::new();
-        for (host, facts) in self.facts {
+        for (host, facts) in &self.facts {
             for (name, fact) in &facts.secrets {
                 let current = self.origin(name).is_some_and(|origin| origin.nonced == fact.nonced);
                 if current && !fact.revision.is_empty() {
