@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use super::values::{Origin, origins};
+use super::values::{Origin, UNKNOWN, origins};
 use crate::facts::HostFacts;
 use crate::facts::record::Entry;
 use crate::resource::{Address, Resource};
@@ -82,8 +82,49 @@ impl<'a> Input<'a> {
         self.facts.get(&address.host)?.record.entries.get(&address.to_string())
     }
 
+    /// The revision of a secret that the record of a host remembers.
+    fn applied_revision(&self, host: &str, secret: &str) -> Option<&str> {
+        let wanted = |resource: &&Resource| {
+            resource.address.kind == "secret"
+                && resource.address.name == secret
+                && resource.address.host == host
+        };
+        let entry = self.entry(&self.resources.iter().find(wanted)?.address)?;
+        entry.applied.as_ref()?.get("value")?.strip_prefix("revision ")
+    }
+
+    /// Whether the value at the origin is, as far as hosts can tell, the one that was last applied: a
+    /// host with another one was then changed by somebody, and gets back what it had.
+    fn as_applied(&self, secret: &str) -> bool {
+        let Some(origin) = self.origin(secret) else { return false };
+        self.facts.iter().all(|(host, facts)| {
+            let (Some(applied), Some(fact)) =
+                (self.applied_revision(host, secret), facts.secrets.get(secret))
+            else {
+                return true;
+            };
+            let untouched = fact.revision == applied;
+            // What was applied here is still here; so what is at the origin tells whether that changed.
+            if origin.host.as_deref() == Some(host) {
+                untouched
+            } else {
+                !untouched || fact.nonced == origin.nonced
+            }
+        })
+    }
+
     fn known_revisions(&self) -> BTreeMap<(String, String), String> {
         let mut revisions = BTreeMap::new();
+        for (name, node) in &self.topology.secrets {
+            if !self.as_applied(name) {
+                continue;
+            }
+            for host in &node.hosts {
+                if let Some(applied) = self.applied_revision(host, name) {
+                    revisions.insert((host.clone(), name.clone()), applied.to_owned());
+                }
+            }
+        }
         for (host, facts) in &self.facts {
             for (name, fact) in &facts.secrets {
                 let current = self.origin(name).is_some_and(|origin| origin.nonced == fact.nonced);
@@ -98,5 +139,5 @@ impl<'a> Input<'a> {
 
 /// Stands for a revision only the apply can tell; the executor replaces it by what the host answers.
 pub fn unknown_revision(secret: &str) -> String {
-    format!("(known after apply: {secret})")
+    format!("{UNKNOWN}: {secret})")
 }
