@@ -7,6 +7,7 @@
 
 mod inventories;
 mod machine;
+mod mutations;
 mod order;
 mod perform;
 mod properties;

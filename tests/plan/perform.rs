@@ -123,7 +123,7 @@ impl World {
             }
             Action::Validate { .. } | Action::CheckPostgresql { .. } => {}
             Action::Swap { files, .. } => self.swap(host, files, parts),
-            Action::RaiseDirective { path, directive, value } => {
+            Action::RaiseDirective { path, directive, value, .. } => {
                 let machine = self.machine(host);
                 let found = machine.directives.get_mut(&(directive.clone(), path.clone())).unwrap();
                 assert!(*found < *value, "{directive} would be lowered");
