@@ -148,11 +148,13 @@ fn file_values(fact: &PathFact, applied: Option<&Attributes>, secretful: bool) -
         (None, _) => fact.digest.clone().unwrap_or_else(|| "none".to_owned()),
     };
     values.insert("content".to_owned(), content);
-    if secretful {
-        values.insert(
-            "secrets".to_owned(),
-            applied_value("secrets").unwrap_or_else(|| "not recorded".to_owned()),
-        );
+    // A recorded file without secrets held none; one that shows its digest holds none.
+    match applied_value("secrets") {
+        Some(secrets) if fact.digest.is_none() => drop(values.insert("secrets".to_owned(), secrets)),
+        None if secretful && applied.is_none() => {
+            values.insert("secrets".to_owned(), "not recorded".to_owned());
+        }
+        _ => {}
     }
     values
 }

@@ -263,16 +263,15 @@ impl Machine {
                 fact.kind = "file".to_owned();
                 fact.size = text.len() as u64;
                 let digest = sha256_hex(text.as_bytes());
-                if secretful {
+                let plain = format!("\"content\":\"{digest}\"");
+                let recorded = record.entries.iter().any(|(address, entry)| {
+                    address.ends_with(&format!("/file:{path}")) && entry.line("").contains(&plain)
+                });
+                if secretful && !recorded {
                     let known = self.digests.get(path).map(|(known, _)| known.contains(&digest));
-                    let plain = format!("\"content\":\"{digest}\"");
-                    let recorded = record.entries.iter().any(|(address, entry)| {
-                        address.ends_with(&format!("/file:{path}")) && entry.line("").contains(&plain)
-                    });
                     fact.secretful = Some(match known {
                         Some(true) => Secretful::Same,
                         Some(false) => Secretful::Edited,
-                        None if recorded => Secretful::Same,
                         None => Secretful::Unknown,
                     });
                 } else {
