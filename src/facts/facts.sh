@@ -11,7 +11,7 @@ say() { # FIELD...: one line of the answer
     printf '%s\n' "$*"
 }
 
-declare -A want=() secretful=() known_unit=() reloads=()
+declare -A want=() secretful=() known_unit=() reloads=() recorded=()
 declare -a paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=()
 mode='' state='' nonce='' who='' pg_role='' pg_database=''
 
@@ -65,7 +65,8 @@ read_record() {
         address=${line%%$'\t'*}
         [[ $address =~ ^[^/]+/[^/]+/([a-z_]+):(.+)$ ]] || continue
         case ${BASH_REMATCH[1]} in
-            file | directory) add_path "${BASH_REMATCH[2]}" - ;;
+            file) recorded[${BASH_REMATCH[2]}]=$line; add_path "${BASH_REMATCH[2]}" - ;;
+            directory) add_path "${BASH_REMATCH[2]}" - ;;
             service) add_unit "${BASH_REMATCH[2]}" ;;
         esac
     done
@@ -236,7 +237,8 @@ probe_paths() {
     mapfile -t sums < <(sha256sum -- "${regular[@]}" 2> /dev/null)
     for row in "${sums[@]}"; do
         sum=${row%% *} path=${row#*  }
-        if [[ -n ${secretful[$path]-} ]]; then
+        # What the record knows byte for byte holds no secret yet, or none any more.
+        if [[ -n ${secretful[$path]-} && ${recorded[$path]-} != *"\"content\":\"$sum\""* ]]; then
             if [[ -z ${applied_digest[$path]-} ]]; then say secretful "$path" unknown
             elif [[ ${applied_digest[$path]} == "$sum" || ${previous_digest[$path]-} == "$sum" ]]; then say secretful "$path" same
             else say secretful "$path" edited; fi
