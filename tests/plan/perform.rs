@@ -130,7 +130,7 @@ impl World {
                 *found = *value;
             }
             Action::DaemonReload => daemon_reload(self.machine(host)),
-            Action::PreparePostgresql { role, password_file, database, settings, peers, restart } => {
+            Action::PreparePostgresql { role, password_file, database, settings, peers, restart, .. } => {
                 let machine = self.machine(host);
                 assert_eq!(machine.units["postgresql.service"].active, "active");
                 assert!(machine.text(password_file).is_some(), "no password");
