@@ -5,7 +5,6 @@ use warnings;
 use Errno qw(EINPROGRESS);
 use Fcntl qw(F_GETFL F_SETFL O_NONBLOCK);
 use Socket;
-use Time::HiRes qw(time);
 
 my $address = inet_aton($ARGV[0]) or die "not an address: $ARGV[0]\n";
 my @left = (1 .. 65535);
@@ -18,7 +17,7 @@ while (@left) {
         if (connect($socket, sockaddr_in($port, $address))) { push @open, $port }
         elsif ($! == EINPROGRESS) { $pending{$port} = $socket }
     }
-    my $until = time + 2;
+    my $until = time + 3; # whole seconds: Time::HiRes is not in every perl-base
     while (%pending and (my $wait = $until - time) > 0) {
         my $bits = '';
         vec($bits, fileno($_), 1) = 1 for values %pending;
