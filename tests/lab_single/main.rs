@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod answer;
+mod drift;
 mod quiet;
 mod site;
 #[path = "../throwaway/mod.rs"]
@@ -21,12 +22,16 @@ use site::{INVENTORY, Site};
 /// A scenario: its name, and what happens.
 type Scenario = (&'static str, fn(&Site));
 
-/// Names the functions as they are called.
-macro_rules! scenarios {
-    ($($path:path),* $(,)?) => { &[$((stringify!($path), $path)),*] };
-}
-
-const SCENARIOS: &[Scenario] = scenarios![quiet::second_plan_is_empty_and_leaves_no_trace,];
+const SCENARIOS: &[Scenario] = &[
+    ("an empty second plan", quiet::second_plan_is_empty_and_leaves_no_trace),
+    ("drift: a worker's file", drift::an_edited_worker_file),
+    ("drift: files", drift::files_changed_by_hand),
+    ("drift: units", drift::units_changed_by_hand),
+    ("drift: our own unit file", drift::an_edited_unit_file),
+    ("drift: nginx.conf", drift::nginx_conf),
+    ("drift: Redis", drift::redis_conf),
+    ("drift: restarts by hand", drift::restarts_by_hand),
+];
 
 #[test]
 #[ignore = "lab: needs root and podman"]
