@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod answer;
+mod changes;
 mod drift;
 mod quiet;
 mod site;
@@ -31,6 +32,12 @@ const SCENARIOS: &[Scenario] = &[
     ("drift: nginx.conf", drift::nginx_conf),
     ("drift: Redis", drift::redis_conf),
     ("drift: restarts by hand", drift::restarts_by_hand),
+    ("change: one worker's option", changes::one_workers_option),
+    ("change: a worker comes and goes", changes::a_worker_comes_and_goes),
+    ("change: a secret", changes::a_secret_changes),
+    ("refused: a foreign nginx file", changes::a_foreign_nginx_file_is_broken),
+    ("refused: an option by Synapse", changes::synapse_refuses_an_option),
+    ("a client is served", changes::a_client_is_served),
 ];
 
 #[test]
