@@ -388,25 +388,39 @@ new_venv() { # PATH: an empty environment; what an earlier attempt left is remov
     ((version >= 2202)) || pip "$1" install --quiet --upgrade 'pip>=23'
 }
 
-install_locked() { # VENV OFFSET LENGTH
-    [[ -e $1/.synprov-complete ]] && return 0
+# The set of the lock for this Python if there is one, with hashes. Else pip chooses, within the constraints
+# and, if another Python has a set already, the same versions; what it chose goes into the lock.
+fill_venv() { # VENV REQUIREMENTS-OFFSET LENGTH CONSTRAINTS-OFFSET LENGTH [TAG OFFSET LENGTH]...
+    local venv=$1 tag
     umask 022
-    slice "$2" "$3" > "$1/.synprov-requirements.txt"
-    pip "$1" install --progress-bar off --no-deps --require-hashes --only-binary :all: --requirement "$1/.synprov-requirements.txt" \
-        || { complain 'a wheel is missing or has another hash; see above'; return 1; }
+    tag=$("$venv/bin/python" -I -c 'import platform, sys; print("cp%d%d-%s" % (*sys.version_info[:2], platform.machine()))') || return 1
+    if [[ -e $venv/.synprov-complete ]]; then
+        [[ ! -e $venv/.synprov-report.json ]] || tell_resolved "$venv" "$tag"
+        return
+    fi
+    slice "$2" "$3" > "$venv/.synprov-requirements.txt"
+    slice "$4" "$5" > "$venv/.synprov-constraints.txt"
+    shift 5
+    local -i others=0
+    while (($#)); do
+        if [[ $1 == "$tag" ]]; then
+            slice "$2" "$3" > "$venv/.synprov-requirements.txt"
+            pip "$venv" install --progress-bar off --no-deps --require-hashes --requirement "$venv/.synprov-requirements.txt" && return 0
+            complain 'the lock names a package that is gone or has another hash; see above'
+            return 1
+        fi
+        if ((!others)); then
+            slice "$2" "$3" | grep -oE '^[^ ]+==[^ ]+' >> "$venv/.synprov-constraints.txt"
+            others=1
+        fi
+        shift 3
+    done
+    pip "$venv" install --progress-bar off --prefer-binary --report "$venv/.synprov-report.json" \
+        --requirement "$venv/.synprov-requirements.txt" --constraint "$venv/.synprov-constraints.txt" \
+        && tell_resolved "$venv" "$tag"
 }
 
-install_resolving() { # VENV REQUIREMENTS-OFFSET LENGTH CONSTRAINTS-OFFSET LENGTH
-    [[ -e $1/.synprov-complete ]] && { tell_locked "$1"; return; }
-    umask 022
-    slice "$2" "$3" > "$1/.synprov-requirements.txt"
-    slice "$4" "$5" > "$1/.synprov-constraints.txt"
-    pip "$1" install --progress-bar off --prefer-binary --report "$1/.synprov-report.json" \
-        --requirement "$1/.synprov-requirements.txt" --constraint "$1/.synprov-constraints.txt" || return 1
-    tell_locked "$1"
-}
-
-tell_locked() { # VENV: the set pip chose, with hashes, for the lock
+tell_resolved() { # VENV TAG: what pip chose, with hashes
     local line
     local -a lines=()
     mapfile -t lines < <("$1/bin/python" -I -c '
@@ -416,7 +430,7 @@ for item in sorted(json.load(open(sys.argv[1]))["install"], key=lambda item: ite
     print("%s==%s --hash=sha256:%s" % (item["metadata"]["name"].lower(), item["metadata"]["version"], hashes["sha256"]))
 ' "$1/.synprov-report.json")
     ((${#lines[@]})) || { complain 'pip left no report of what it installed'; return 1; }
-    for line in "${lines[@]}"; do answer locked "$line"; done
+    for line in "${lines[@]}"; do answer resolved "$2" "$line"; done
 }
 
 seal_venv() { # PATH: imported once as a test, then never changed again

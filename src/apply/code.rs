@@ -1,8 +1,10 @@
 //! A step as the bash code and the bytes that its host does it with (`apply.sh` has the functions).
 
+use indexmap::IndexMap;
+
 use super::quote::{QuoteError, render, shell};
 use crate::plan::step::{Action, SecretFile, StagedFile, Startable};
-use crate::resource::FileSet;
+use crate::resource::{FileSet, Ready};
 use crate::secret::Secret;
 
 /// Seconds a service other than main may take to be ready.
@@ -58,10 +60,13 @@ impl Frame {
     }
 
     /// Appends what `action` does. `secret` gives values; only staging and secrets ask for them.
+    ///
+    /// `resolved`: sets of Python packages that pip chose earlier in this apply, by Python tag.
     pub fn act(
         &mut self,
         action: &Action,
         secret: impl Fn(&str) -> Option<Secret>,
+        resolved: &IndexMap<String, Vec<String>>,
     ) -> Result<(), QuoteError> {
         match action {
             Action::InstallPackages { packages } => {
@@ -84,7 +89,9 @@ impl Frame {
                 self.call(["put_secret", name, path, owner, group, mode, &offset, &length]);
             }
             Action::BuildVenv { path, requirements, constraints, locked, .. } => {
-                self.venv(path, requirements, constraints, locked.as_deref());
+                let known =
+                    locked.iter().chain(resolved.iter().filter(|(tag, _)| !locked.contains_key(*tag)));
+                self.venv(path, requirements, constraints, known);
             }
             Action::Stage { set, files } => self.stage(*set, files, secret)?,
             Action::Validate { set, over, synapse, units } => {
@@ -116,7 +123,15 @@ impl Frame {
                 self.call(["raise_directive", path, directive, &value.to_string()]);
             }
             Action::DaemonReload => self.call(["systemctl", "daemon-reload"]),
-            Action::PreparePostgresql { role, password_file, database, settings, peers, restart } => {
+            Action::PreparePostgresql {
+                role,
+                password_file,
+                database,
+                settings,
+                peers,
+                restart,
+                listens,
+            } => {
                 self.call(["wait_for_postgresql"]);
                 for (name, value) in settings {
                     self.call(["postgresql_setting", name, value]);
@@ -129,6 +144,9 @@ impl Frame {
                 self.call(["postgresql_database", database, role]);
                 let peers = peers.iter().map(String::as_str);
                 self.call(["postgresql_peers", role, database].into_iter().chain(peers));
+                let unit = "postgresql.service".to_owned();
+                let ready = Ready { listens: listens.clone(), ..Ready::default() };
+                self.await_ready(&Startable { unit, ready }, "");
             }
             Action::CheckPostgresql { python, user, conninfo } => {
                 self.call(["check_postgresql", user, python, conninfo]);
@@ -160,23 +178,23 @@ impl Frame {
         Ok(())
     }
 
-    fn venv(
+    fn venv<'a>(
         &mut self,
         path: &str,
         requirements: &[String],
         constraints: &[String],
-        locked: Option<&[String]>,
+        known: impl Iterator<Item = (&'a String, &'a Vec<String>)>,
     ) {
         self.call(["new_venv", path]);
         let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        if let Some(locked) = locked {
-            let [offset, length] = self.attach(lines(locked).as_bytes());
-            self.call(["install_locked", path, &offset, &length]);
-        } else {
-            let [offset, length] = self.attach(lines(requirements).as_bytes());
-            let [at, size] = self.attach(lines(constraints).as_bytes());
-            self.call(["install_resolving", path, &offset, &length, &at, &size]);
+        let mut words = vec!["fill_venv".to_owned(), path.to_owned()];
+        words.extend(self.attach(lines(requirements).as_bytes()));
+        words.extend(self.attach(lines(constraints).as_bytes()));
+        for (tag, set) in known {
+            words.push(tag.clone());
+            words.extend(self.attach(lines(set).as_bytes()));
         }
+        self.call(words.iter().map(String::as_str));
         self.call(["seal_venv", path]);
     }
 

@@ -45,8 +45,6 @@ pub enum Outcome {
 pub struct Report {
     /// Outcome of each step of the plan.
     pub outcomes: Vec<(Step, Outcome)>,
-    /// Python packages that were resolved, for the lock: tag to requirement lines.
-    pub resolved: IndexMap<String, Vec<String>>,
     /// 0, or the number of the signal that interrupted it.
     pub signal: usize,
     /// Hosts whose session failed, with why.
@@ -81,6 +79,8 @@ pub trait Observer {
     fn waits(&mut self, step: &Step, unit: &str, what: &str);
     /// It is over.
     fn ends(&mut self, step: &Step, outcome: &Outcome);
+    /// pip resolved packages: Python tag to requirement lines, for the lock.
+    fn resolved(&mut self, sets: &IndexMap<String, Vec<String>>);
     /// The first signal arrived: running steps finish, nothing new begins.
     fn interrupted(&mut self);
 }
@@ -345,7 +345,8 @@ impl<'a> Run<'a> {
         let mut lines = self.unwritten.remove(&step.host).unwrap_or_default();
         lines.push_str(&self.ledger.before(step));
         frame.record(&lines);
-        let outcome = frame.act(&step.action, |name| self.ledger.secret(name).cloned());
+        let outcome =
+            frame.act(&step.action, |name| self.ledger.secret(name).cloned(), &self.ledger.resolved);
         observer.begins(step);
         match outcome {
             Ok(()) => {
@@ -375,7 +376,7 @@ impl<'a> Run<'a> {
 
     fn hear(&mut self, host: &str, item: News, observer: &mut dyn Observer) {
         match item {
-            News::Log { line, .. } => {
+            News::Log { line } => {
                 if let Some(step) = self.running(host) {
                     observer.says(step, &line);
                 }
@@ -391,11 +392,7 @@ impl<'a> Run<'a> {
             News::Revision { name, revision } => self.ledger.revision(host, name, revision),
             News::Value { name, value } => self.ledger.value(name, value),
             News::Venv { path, packages } => self.ledger.venv(host, path, packages),
-            News::Resolved(requirement) => {
-                let tag = match self.running(host).map(|step| &step.action) {
-                    Some(Action::BuildVenv { resolves, .. }) => resolves.clone(),
-                    _ => return,
-                };
+            News::Resolved { tag, requirement } => {
                 self.ledger.resolved.entry(tag).or_default().push(requirement);
             }
             News::Done { id, ok, tail } => {
@@ -411,6 +408,10 @@ impl<'a> Run<'a> {
                 } else if let Some(step) = step {
                     let outcome = if ok { Outcome::Done } else { Outcome::Failed(tail) };
                     if ok {
+                        if matches!(step.action, Action::BuildVenv { .. }) && !self.ledger.resolved.is_empty()
+                        {
+                            observer.resolved(&self.ledger.resolved);
+                        }
                         self.unwritten.entry(host.to_owned()).or_default().push_str(&self.ledger.after(step));
                     }
                     observer.ends(step, &outcome);
@@ -496,7 +497,6 @@ impl<'a> Run<'a> {
         });
         Report {
             outcomes: outcomes.collect(),
-            resolved: self.ledger.resolved,
             signal: self.job.interrupts.signal.load(Ordering::Relaxed),
             host_errors: self.gone.into_iter().collect(),
         }

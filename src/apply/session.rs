@@ -40,8 +40,6 @@ pub enum News {
     Failed(HostError),
     /// A line of a step's output, cleaned.
     Log {
-        /// Frame.
-        id: String,
         /// Text.
         line: String,
     },
@@ -75,8 +73,13 @@ pub enum News {
         /// Never printed.
         value: Secret,
     },
-    /// A requirement line with hash that pip resolved.
-    Resolved(String),
+    /// A package that pip chose.
+    Resolved {
+        /// For which Python: `cp311-x86_64`.
+        tag: String,
+        /// Requirement line with hash.
+        requirement: String,
+    },
     /// Digest of a venv's package list.
     Venv {
         /// Path.
@@ -174,13 +177,13 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
     let text = |text: &str| clean(text);
     Ok(Some(match fields.as_slice() {
         ["beat"] | [""] => return Ok(None),
-        ["log", id, rest @ ..] => {
+        ["log", _, rest @ ..] => {
             let line = text(&rest.join("\t"));
             if tail.len() == KEPT_LINES {
                 tail.pop_front();
             }
             tail.push_back(line.clone());
-            News::Log { id: (*id).to_owned(), line }
+            News::Log { line }
         }
         ["waiting", unit, what] => News::Waiting { unit: text(unit), what: text(what) },
         ["started", unit, invocation, workers] => {
@@ -193,7 +196,7 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
             })?;
             News::Value { name: text(name), value: Secret::new(value) }
         }
-        ["locked", requirement] => News::Resolved(text(requirement)),
+        ["resolved", tag, requirement] => News::Resolved { tag: text(tag), requirement: text(requirement) },
         ["venv", path, packages] => News::Venv { path: text(path), packages: text(packages) },
         ["done", id, status] => {
             News::Done { id: (*id).to_owned(), ok: *status == "0", tail: tail.iter().cloned().collect() }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
+use indexmap::IndexMap;
 use serde_json::json;
 
 use super::hosts::{Surveyed, exit_of, survey, tell};
@@ -16,7 +17,7 @@ use super::{Exit, HostArgs, InventoryArgs, Output};
 use crate::apply::{Interrupts, Job, Outcome, Refused, Report, apply};
 use crate::facts::HostErrorKind;
 use crate::plan::Plan;
-use crate::render::plan::{DiffStyle, text};
+use crate::render::plan::{DiffStyle, Style, text};
 use crate::render::report;
 
 /// `synprov apply`.
@@ -70,16 +71,13 @@ pub fn apply_loaded(mut loaded: Loaded, arguments: &ApplyArgs, output: &Output) 
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };
-    if let Err(exit) = loaded.save_lock(arguments.inventory.locked, output) {
+    if let Err(exit) = loaded.lock.save(arguments.inventory.locked, output) {
         return exit;
     }
     let plan = surveyed.plan(&loaded);
-    let shown = text(
-        &plan,
-        arguments.diff,
-        if arguments.json { output.color_talk } else { output.color },
-        surveyed.errors.len(),
-    );
+    let color = if arguments.json { output.color_talk } else { output.color };
+    let style = Style { diff: arguments.diff, color, verbose: output.verbose > 0 };
+    let shown = text(&plan, style, surveyed.errors.len());
     if arguments.json {
         output.talk(&shown)
     } else {
@@ -140,6 +138,7 @@ fn perform(
         .filter(|(_, host)| !host.lost && !host.retired)
         .map(|(name, host)| (name.clone(), host.address.value.clone()))
         .collect();
+    let mut lock = std::mem::take(&mut loaded.lock);
     let result = {
         let replan = |facts: &_| surveyed.plan_from(loaded, facts);
         let job = Job {
@@ -154,17 +153,17 @@ fn perform(
             replan: &replan,
             interrupts: &interrupts,
         };
-        let mut progress = Progress::new(output, plan.steps.len(), arguments.json);
+        // At once, so that an apply that is killed later has it in the lock all the same.
+        let mut keep = |resolved: &IndexMap<String, Vec<String>>| {
+            lock.remember(loaded.topology.venv.key(), resolved);
+            // A lock that cannot be written was said; the apply goes on, the hosts know what they have.
+            let _ = lock.save(false, output);
+        };
+        let mut progress = Progress::new(output, plan.steps.len(), arguments.json, &mut keep);
         apply(&job, connections, &mut progress)
     };
     match result {
         Ok(report) => {
-            if !report.resolved.is_empty() {
-                remember_packages(loaded, &report);
-                if let Err(exit) = loaded.save_lock(false, output) {
-                    return exit;
-                }
-            }
             let seconds = began.elapsed().as_secs();
             if arguments.json {
                 output.result(&json_report(&report, seconds));
@@ -188,15 +187,6 @@ fn perform(
             }
             Exit::Stale
         }
-    }
-}
-
-/// What pip resolved goes into the lock, so that the next host gets the same.
-fn remember_packages(loaded: &mut Loaded, report: &Report) {
-    let key = loaded.topology.venv.path.rsplit('/').next().unwrap_or_default().to_owned();
-    let sets = loaded.lock.packages.entry(key).or_default();
-    for (tag, lines) in &report.resolved {
-        sets.insert(tag.clone(), lines.clone());
     }
 }
 

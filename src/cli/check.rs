@@ -25,7 +25,7 @@ pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
     let name = path.display().to_string();
     match load(&arguments.inventory, None) {
         Ok(loaded) => {
-            let extended = loaded.lock_is_extended();
+            let extended = loaded.lock.is_extended();
             if arguments.json {
                 report(&loaded.diagnostics, &name, &loaded.source, &[], output);
             } else {
@@ -48,13 +48,13 @@ pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
                 if extended && !arguments.inventory.locked {
                     output.talk(&format!(
                         "{} will be extended by the next plan or apply\n",
-                        loaded.lock_path().display()
+                        loaded.lock.path().display()
                     ));
                 }
             }
             if extended && arguments.inventory.locked {
                 output.error(
-                    &format!("{} would have to be extended", loaded.lock_path().display()),
+                    &format!("{} would have to be extended", loaded.lock.path().display()),
                     Some("run `synprov plan` and commit the file"),
                 );
                 return Exit::Error;

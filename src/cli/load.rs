@@ -1,12 +1,12 @@
 //! From the inventory's files to desired state: read, parse, resolve, expand; every finding at once.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::lock_file::LockFile;
 use super::{Exit, InventoryArgs, Output};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::inventory::{self, Inventory, Lock};
+use crate::inventory::{self, Inventory};
 use crate::lab::stand_in::Substitution;
 use crate::lab::{self, Lab};
 use crate::modules::{self, Modules};
@@ -26,7 +26,7 @@ pub struct Loaded {
     /// Desired state of all hosts.
     pub resources: Vec<Resource>,
     /// The lock, extended.
-    pub lock: Lock,
+    pub lock: LockFile,
     /// Digest of all module files.
     pub modules: String,
     /// Warnings, and, for `check --json`, everything.
@@ -35,8 +35,6 @@ pub struct Loaded {
     pub source: String,
     /// What is not as in the real inventory; empty outside of a lab.
     pub substitutions: Vec<Substitution>,
-    lock_path: PathBuf,
-    lock_text: String,
 }
 
 /// Everything there is to say about files that could not be loaded.
@@ -88,14 +86,9 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
     let (inventory, mut diagnostics) = inventory::parse(&source);
     let real_lock = path.with_extension("lock");
     let lock_path = stand_in.map_or_else(|| real_lock.clone(), |stand_in| stand_in.lock_path.clone());
-    let begun = if lock_path.exists() { &lock_path } else { &real_lock };
-    let (lock, lock_text) = match read_lock(begun) {
+    let mut lock = match LockFile::read(lock_path, &real_lock) {
         Ok(lock) => lock,
-        Err(mut unloadable) => {
-            unloadable.diagnostics = diagnostics;
-            unloadable.source = source;
-            return Err(unloadable);
-        }
+        Err(error) => return Err(Unloadable { diagnostics, source, errors: vec![error] }),
     };
     let Some(inventory) = inventory else {
         return Err(Unloadable { diagnostics, source, errors: Vec::new() });
@@ -104,11 +97,12 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
         None => (inventory, Vec::new()),
         Some(stand_in) => lab::stand_in::stand_in(&inventory, stand_in.lab.hosts()),
     };
-    let resolved = topology::resolve(&inventory, &lock);
+    let resolved = topology::resolve(&inventory, &lock.lock);
     diagnostics.extend(resolved.diagnostics);
     diagnostics.sort_by_key(|found| (found.span.line, found.span.column));
     diagnostics.dedup();
     let failed = diagnostics.iter().any(|found| found.severity == Severity::Error);
+    lock.lock = resolved.lock;
     let Some(topology) = resolved.topology.filter(|_| !failed) else {
         return Err(Unloadable { diagnostics, source, errors: Vec::new() });
     };
@@ -129,12 +123,10 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
         inventory,
         topology,
         resources,
-        lock: resolved.lock,
+        lock,
         modules: digest,
         diagnostics,
         source,
-        lock_path,
-        lock_text,
         substitutions,
     })
 }
@@ -160,58 +152,6 @@ pub fn load_or_tell(
     }
 }
 
-impl Loaded {
-    /// Whether the lock on disk is not the lock that this run stands on.
-    pub fn lock_is_extended(&self) -> bool {
-        inventory::lock::emit(&self.lock) != self.lock_text
-    }
-
-    /// Where the lock lies.
-    pub fn lock_path(&self) -> &Path {
-        &self.lock_path
-    }
-
-    /// Writes the lock if this run extended it: whole or not at all.
-    pub fn save_lock(&mut self, locked: bool, output: &Output) -> Result<(), Exit> {
-        let text = inventory::lock::emit(&self.lock);
-        if text == self.lock_text {
-            return Ok(());
-        }
-        let path = self.lock_path.display().to_string();
-        if locked {
-            output.error(
-                &format!("{path} would have to be extended, and --locked forbids it"),
-                Some("run without --locked where people work, and commit the file"),
-            );
-            return Err(Exit::Error);
-        }
-        let directory = self.lock_path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let written =
-            tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.as_file().sync_all()?;
-                make_readable(file.path())?;
-                file.persist(&self.lock_path).map_err(|error| error.error)?;
-                Ok(())
-            });
-        if let Err(error) = written {
-            output.error(
-                &format!("cannot write {path}: {error}"),
-                Some("the lock lies beside the inventory; make its directory writable"),
-            );
-            return Err(Exit::Error);
-        }
-        self.lock_text = text;
-        Ok(())
-    }
-}
-
-/// Temporary files are private; a lock is for everybody who may read the inventory.
-fn make_readable(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
-}
-
 fn read(path: &Path) -> Result<String, (String, Option<String>)> {
     let name = path.display();
     let bytes = std::fs::read(path).map_err(|error| {
@@ -227,26 +167,6 @@ fn read(path: &Path) -> Result<String, (String, Option<String>)> {
         let at = error.utf8_error().valid_up_to();
         (format!("{name} is not UTF-8 text (byte {at})"), Some("save it as UTF-8".to_owned()))
     })
-}
-
-fn read_lock(path: &Path) -> Result<(Lock, String), Unloadable> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok((Lock::default(), String::new()));
-        }
-        Err(error) => {
-            return Err(Unloadable::error(format!("cannot read {}: {error}", path.display()), None));
-        }
-    };
-    match inventory::lock::parse(&text) {
-        Ok(lock) => Ok((lock, text)),
-        Err(found) => {
-            let rendered = diagnostic::text(&found, &path.display().to_string(), &text, false);
-            let help = "restore it from version control; without it ports and shards would move".to_owned();
-            Err(Unloadable::error(format!("{} cannot be used:\n{rendered}", path.display()), Some(help)))
-        }
-    }
 }
 
 /// Built-in modules with the user's directory over them, and the digest of all of it.

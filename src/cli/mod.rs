@@ -8,6 +8,7 @@ mod generate;
 mod hosts;
 pub mod lab;
 mod load;
+mod lock_file;
 mod output;
 mod plan;
 mod progress;

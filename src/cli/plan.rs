@@ -6,7 +6,7 @@ use super::hosts::survey;
 use super::load::load_or_tell;
 use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output};
-use crate::render::plan::{DiffStyle, json, text};
+use crate::render::plan::{DiffStyle, Style, json, text};
 
 /// `synprov plan`.
 #[derive(Debug, Args)]
@@ -47,14 +47,18 @@ pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };
-    if let Err(exit) = loaded.save_lock(arguments.inventory.locked, output) {
+    if let Err(exit) = loaded.lock.save(arguments.inventory.locked, output) {
         return exit;
     }
     let plan = surveyed.plan(&loaded);
     if arguments.json {
         output.result(&json(&plan, &surveyed.errors));
     } else {
-        output.result(&text(&plan, arguments.diff, output.color, surveyed.errors.len()));
+        output.result(&text(
+            &plan,
+            Style { diff: arguments.diff, color: output.color, verbose: output.verbose > 0 },
+            surveyed.errors.len(),
+        ));
     }
     let mut exit = surveyed.exit();
     if !plan.refusals.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Output;
@@ -16,13 +17,23 @@ pub struct Progress<'a> {
     total: usize,
     bars: MultiProgress,
     running: BTreeMap<usize, (Instant, ProgressBar)>,
+    /// When a step last said what it waits for.
+    said: BTreeMap<usize, Instant>,
     paint: Paint,
     quiet: bool,
+    keep: &'a mut Keep<'a>,
 }
+
+/// Takes what pip resolved: Python tag to requirement lines.
+pub type Keep<'a> = dyn FnMut(&IndexMap<String, Vec<String>>) + 'a;
+
+/// Plain lines about waiting come no more often than this.
+const BETWEEN_WAITS: Duration = Duration::from_secs(15);
 
 impl<'a> Progress<'a> {
     /// For a plan of `total` steps. `quiet`: machine output is on, only failures are said.
-    pub fn new(output: &'a Output, total: usize, quiet: bool) -> Self {
+    /// `keep` is given the Python packages that pip resolved, as soon as they are known.
+    pub fn new(output: &'a Output, total: usize, quiet: bool, keep: &'a mut Keep<'a>) -> Self {
         let target = if output.terminal && !quiet {
             ProgressDrawTarget::stderr()
         } else {
@@ -33,8 +44,10 @@ impl<'a> Progress<'a> {
             total,
             bars: MultiProgress::with_draw_target(target),
             running: BTreeMap::new(),
+            said: BTreeMap::new(),
             paint: Paint(output.color_talk),
             quiet,
+            keep,
         }
     }
 
@@ -82,7 +95,9 @@ impl Observer for Progress<'_> {
         if let Some((_, bar)) = self.running.get(&step.id) {
             bar.set_message(format!("{unit}: {what}"));
         }
-        if !self.output.terminal {
+        let said = self.said.get(&step.id).is_some_and(|at| at.elapsed() < BETWEEN_WAITS);
+        if !self.output.terminal && !said {
+            self.said.insert(step.id, Instant::now());
             self.line(&format!("    {}: waiting for {unit}, {what}", step.host));
         }
     }
@@ -99,6 +114,10 @@ impl Observer for Progress<'_> {
         if self.output.terminal || *outcome != Outcome::Done || seconds >= 5.0 {
             self.line(&format!("{mark} {} {}", self.label(step), self.paint.dim(&format!("{seconds:.1} s"))));
         }
+    }
+
+    fn resolved(&mut self, sets: &IndexMap<String, Vec<String>>) {
+        (self.keep)(sets);
     }
 
     fn interrupted(&mut self) {

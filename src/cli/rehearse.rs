@@ -14,8 +14,8 @@ use crate::inventory::{Inventory, Tls};
 use crate::lab::client::Door;
 use crate::lab::verify::{Features, Homeserver, Process, verify};
 use crate::lab::{Distro, Flavour, Lab, LabError, Outward, client_name, lab_name, lab_spec};
-use crate::render::plan::{DiffStyle, text};
-use crate::render::rehearsal;
+use crate::render::plan::{DiffStyle, Style, text};
+use crate::render::{self, rehearsal};
 
 /// `synprov rehearse`.
 #[derive(Debug, Args)]
@@ -105,6 +105,7 @@ fn on_lab(arguments: &RehearseArgs, inventory: &Inventory, lab: Lab, output: &Ou
         Err(exit) => return exit,
     };
     output.result(&rehearsal::substitutions(&loaded.substitutions, output.color));
+    output.result(&format!("{}\n", render::topology::text(&loaded.topology, output.color)));
     let hosts = host_arguments();
     let apply = ApplyArgs::rehearsal(arguments.inventory.clone(), hosts.clone(), arguments.diff);
     let exit = apply_loaded(loaded, &apply, output);
@@ -177,7 +178,11 @@ fn plan_again(loaded: &Loaded, hosts: &HostArgs, output: &Output) -> Exit {
         Err(exit) => return exit,
     };
     let plan = surveyed.plan(loaded);
-    output.result(&text(&plan, DiffStyle::Full, output.color, surveyed.errors.len()));
+    output.result(&text(
+        &plan,
+        Style { diff: DiffStyle::Full, color: output.color, verbose: false },
+        surveyed.errors.len(),
+    ));
     if plan.is_empty() { surveyed.exit() } else { Exit::Error }
 }
 

@@ -124,7 +124,17 @@ fn fit(facts: &HostFacts) -> Result<(), HostError> {
             "set `become: true` for this host (sudo without a password), or `user: root`",
         ));
     }
-    if facts.os_id != "debian" && facts.os_id != "ubuntu" {
+    let version = |text: &str| {
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        (major.parse::<u32>().unwrap_or(u32::MAX), minor.parse::<u32>().unwrap_or(0))
+    };
+    // Newer releases than the ones tried are let through: what they lack, validators will say.
+    let supported = match facts.os_id.as_str() {
+        "debian" => version(&facts.os_version) >= (12, 0),
+        "ubuntu" => version(&facts.os_version) >= (22, 4),
+        _ => false,
+    };
+    if !supported {
         let name = super::conversation::clean(&facts.os_name);
         return Err(HostError::unfit(
             format!("it runs {}", if name.is_empty() { "an unknown system" } else { &name }),

@@ -3,7 +3,7 @@
 //! Classes of endpoints follow Synapse's workers.md; streams are the keys of `stream_writers`,
 //! jobs the roles that Synapse gives to named processes. Data only.
 
-/// Words of `handles:`, unions included (see [`UNIONS`]).
+/// Words of `handles:`, those that stand for several others included: `modules/worker/endpoints.yaml` says for which.
 pub const HANDLES: &[&str] = &[
     "sync",
     "initial_sync",
@@ -32,26 +32,6 @@ pub const HANDLES: &[&str] = &[
     "admin",
     "mas",
     "pagination",
-];
-
-/// Words of `handles:` that stand for several others.
-pub const UNIONS: &[(&str, &[&str])] = &[
-    ("federation", &["federation_read", "federation_inbound"]),
-    (
-        "client",
-        &[
-            "client_reader",
-            "encryption",
-            "login",
-            "registration",
-            "user_directory",
-            "delayed_events",
-            "account_data",
-            "presence",
-            "push_rules",
-            "pagination",
-        ],
-    ),
 ];
 
 /// Words of `writes:`: Synapse's streams.

@@ -18,6 +18,8 @@ use crate::topology::SecretShape;
 
 /// Longest wait for requests in flight before a leaving worker stops, seconds.
 const DRAIN_SECONDS: u32 = 60;
+/// The distribution's unit for its PostgreSQL clusters.
+const POSTGRESQL: &str = "postgresql.service";
 /// Settings PostgreSQL reads only at its start (its manual, "Connections and Authentication").
 const AT_START_ONLY: [&str; 3] = ["listen_addresses", "max_connections", "port"];
 
@@ -206,16 +208,15 @@ impl<'a> Builder<'a, '_> {
                 else {
                     continue;
                 };
-                let facts = &self.input.facts[&host];
-                let tag = facts.python_tag().unwrap_or_else(|| super::values::KNOWN_AFTER_APPLY.to_owned());
-                let set = locked.as_ref().and_then(|locked| locked.get(&tag)).cloned();
-                let resolves = set.is_none();
+                let locked = locked.clone().unwrap_or_default();
+                let tag = self.input.facts[&host].python_tag();
+                let resolves = !tag.is_some_and(|tag| locked.contains_key(&tag));
                 let action = Action::BuildVenv {
                     path: path.clone(),
                     requirements: requirements.clone(),
                     constraints: constraints.clone(),
-                    locked: set,
-                    resolves: tag,
+                    locked,
+                    resolves,
                 };
                 let after: Vec<usize> = resolved.filter(|_| resolves).into_iter().collect();
                 let id = self.push_after(
@@ -390,11 +391,22 @@ impl<'a> Builder<'a, '_> {
                     settings,
                     peers: peers.clone(),
                     restart,
+                    listens: self.postgresql_listens(&host),
                 };
                 self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
             }
         }
         self.check_external();
+    }
+
+    /// Where the cluster of this host must listen once its settings are made.
+    fn postgresql_listens(&self, host: &str) -> Vec<String> {
+        let services = self.considered.iter().filter(|one| one.resource.address.host == host);
+        let ready = services.filter_map(|one| match &one.resource.body {
+            Body::Service { unit, ready, .. } if unit == POSTGRESQL => Some(ready.listens.clone()),
+            _ => None,
+        });
+        ready.flatten().collect()
     }
 
     /// An external PostgreSQL is asked before the first process of this apply that would use it.
@@ -484,7 +496,13 @@ impl<'a> Builder<'a, '_> {
             let (mut start, mut restart, mut enable) = (Vec::new(), Vec::new(), Vec::new());
             for one in of_stage {
                 let Body::Service { unit, ready, reload, .. } = &one.resource.body else { continue };
-                let service = Startable { unit: unit.clone(), ready: ready.clone() };
+                let mut service = Startable { unit: unit.clone(), ready: ready.clone() };
+                if unit == POSTGRESQL
+                    && self.changed(&host).iter().any(|one| one.resource.address.kind == "postgresql")
+                {
+                    // It listens where it should only after its settings are made, in the step after this one.
+                    service.ready.listens.clear();
+                }
                 let active = self.input.facts[&host].units.get(unit).is_some_and(is_active);
                 if !active || vacated.contains(&(host.clone(), unit.clone())) {
                     if one.change.is_some() || vacated.contains(&(host.clone(), unit.clone())) {

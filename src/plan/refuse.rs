@@ -7,6 +7,7 @@ use super::service::is_active;
 use super::step::{Action, Step};
 use super::{Considered, Input, Refusal};
 use crate::resource::{Body, Stage};
+use crate::topology::catalogue::Catalogue;
 
 /// Lowest PostgreSQL that Synapse accepts (synapse/storage/engines/postgres.py).
 const LOWEST_POSTGRESQL: u32 = 140_000;
@@ -18,6 +19,7 @@ pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: 
     refusals.extend(lost_secrets(input, steps));
     refusals.extend(adopted_venv(input, considered));
     refusals.extend(postgresql_too_old(input));
+    refusals.extend(python_too_old(input, considered));
     refusals.extend(datastore_restart(input, considered, steps));
     refusals.extend(limited(input, considered, steps));
     refusals.sort();
@@ -157,6 +159,28 @@ fn postgresql_too_old(input: &Input<'_>) -> Vec<Refusal> {
                 format!("PostgreSQL {} is too old for Synapse, which needs 14 or later", version / 10_000),
                 "upgrade the cluster (pg_upgradecluster)",
             )
+        })
+        .collect()
+}
+
+/// pip would only say that it finds no version.
+fn python_too_old(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
+    let Ok(catalogue) = Catalogue::builtin() else { return Vec::new() };
+    let lowest = catalogue.lowest_python(&input.topology.version);
+    considered
+        .iter()
+        .filter(|one| one.change.is_some() && matches!(one.resource.body, Body::Venv { managed: true, .. }))
+        .filter_map(|one| {
+            let host = &one.resource.address.host;
+            let found = input.facts.get(host)?.python_version().filter(|found| *found < lowest)?;
+            Some(refusal(
+                host,
+                format!(
+                    "Python {}.{} is too old for Synapse {}, which needs {}.{}",
+                    found.0, found.1, input.topology.version, lowest.0, lowest.1
+                ),
+                "use a newer Debian or Ubuntu on this host, or an older Synapse",
+            ))
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! What an apply does, as data: never a closure, so that a plan can be shown, compared and saved.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::resource::{Content, FileSet, Ready};
@@ -119,10 +120,11 @@ pub enum Action {
         requirements: Vec<String>,
         /// pip constraints.
         constraints: Vec<String>,
-        /// The resolved set for this host's Python, if the lock has it.
-        locked: Option<Vec<String>>,
-        /// Key of the set in the lock when it has none yet: `cp311-x86_64`.
-        resolves: String,
+        /// The sets of the lock by Python tag: lines of a requirements file with hashes.
+        #[serde(skip)]
+        locked: IndexMap<String, Vec<String>>,
+        /// The lock has no set for this host's Python yet: pip chooses, and the lock will have it.
+        resolves: bool,
     },
     /// Brings the files of a set to the host, not yet in place.
     Stage {
@@ -178,6 +180,8 @@ pub enum Action {
         peers: Vec<String>,
         /// The settings only work after a restart, which this step then does.
         restart: bool,
+        /// Addresses it must listen on in the end.
+        listens: Vec<String>,
     },
     /// Asks an external PostgreSQL for version, locale and log-in, with the venv's own driver.
     CheckPostgresql {
@@ -254,7 +258,7 @@ impl Action {
                 format!("bring secret {} from {host}", file.name)
             }
             Action::PutSecret { file, origin: None } => format!("bring secret {} from here", file.name),
-            Action::BuildVenv { path, locked: Some(_), .. } => format!("build {path}"),
+            Action::BuildVenv { path, resolves: false, .. } => format!("build {path}"),
             Action::BuildVenv { path, .. } => {
                 format!("build {path}, resolving its packages {}", super::values::KNOWN_AFTER_APPLY)
             }

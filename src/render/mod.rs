@@ -7,5 +7,6 @@ pub mod paint;
 pub mod plan;
 pub mod rehearsal;
 pub mod report;
+pub mod topology;
 
 mod mask;

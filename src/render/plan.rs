@@ -27,9 +27,20 @@ pub enum DiffStyle {
 /// New files are shown up to this many lines; the rest is counted.
 const NEW_FILE_LINES: usize = 12;
 
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// How much of what changes inside files.
+    pub diff: DiffStyle,
+    /// With colours.
+    pub color: bool,
+    /// New files are shown whole.
+    pub verbose: bool,
+}
+
 /// The plan for a person. `unreachable`: how many hosts are missing from it.
-pub fn text(plan: &Plan, diff: DiffStyle, color: bool, unreachable: usize) -> String {
-    let paint = Paint(color);
+pub fn text(plan: &Plan, style: Style, unreachable: usize) -> String {
+    let paint = Paint(style.color);
     let mut out = String::new();
     for host in &plan.hosts {
         let changes: Vec<&Change> = plan.changes.iter().filter(|change| change.host == *host).collect();
@@ -44,7 +55,7 @@ pub fn text(plan: &Plan, diff: DiffStyle, color: bool, unreachable: usize) -> St
                 module = &change.module;
                 let _ = writeln!(out, "  {module}");
             }
-            one_change(&mut out, change, diff, &paint);
+            one_change(&mut out, change, style, &paint);
         }
         out.push('\n');
     }
@@ -98,7 +109,7 @@ pub fn summary(plan: &Plan, unreachable: usize) -> String {
     text
 }
 
-fn one_change(out: &mut String, change: &Change, diff: DiffStyle, paint: &Paint) {
+fn one_change(out: &mut String, change: &Change, style: Style, paint: &Paint) {
     let (sign, name) = (sign(change.operation, paint), clean(&change.name));
     let cause = match change.cause {
         Cause::Intended => String::new(),
@@ -124,7 +135,7 @@ fn one_change(out: &mut String, change: &Change, diff: DiffStyle, paint: &Paint)
         }
     }
     let Some(text) = &change.diff else { return };
-    match diff {
+    match style.diff {
         DiffStyle::None => {}
         DiffStyle::Summary => {
             let body = || text.lines().filter(|line| !line.starts_with("+++") && !line.starts_with("---"));
@@ -132,16 +143,16 @@ fn one_change(out: &mut String, change: &Change, diff: DiffStyle, paint: &Paint)
             let removed = body().filter(|line| line.starts_with('-')).count();
             let _ = writeln!(out, "      {added} lines added, {removed} removed");
         }
-        DiffStyle::Full => full_diff(out, change, text, paint),
+        DiffStyle::Full => full_diff(out, change, text, style.verbose, paint),
     }
 }
 
-fn full_diff(out: &mut String, change: &Change, text: &str, paint: &Paint) {
+fn full_diff(out: &mut String, change: &Change, text: &str, verbose: bool, paint: &Paint) {
     // The header repeats the name that stands in the line above.
     let lines: Vec<&str> =
         text.lines().filter(|line| !line.starts_with("+++ ") && !line.starts_with("--- ")).collect();
     let new = change.operation == Operation::Create;
-    let shown = if new { lines.len().min(NEW_FILE_LINES + 1) } else { lines.len() };
+    let shown = if new && !verbose { lines.len().min(NEW_FILE_LINES + 1) } else { lines.len() };
     for line in &lines[..shown] {
         let painted = match line.chars().next() {
             Some('+') => paint.green(line),

@@ -26,6 +26,7 @@ pub struct Catalogue {
     pub classes: Vec<Class>,
     /// Top-level key of the shared configuration → who reads it; absent: all.
     pub readers: IndexMap<String, Vec<Reader>>,
+    python: Vec<Python>,
     /// pip constraints by version.
     pub constraints: Vec<Constraint>,
 }
@@ -128,6 +129,14 @@ pub struct Constraint {
     until: Option<Minor>,
 }
 
+/// The lowest Python from a Synapse version on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Python {
+    lowest: Minor,
+    since: Minor,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Many {
@@ -223,6 +232,7 @@ impl Catalogue {
         struct Constraints {
             #[serde(rename = "format")]
             _format: u32,
+            python: Vec<Python>,
             constraints: Vec<Constraint>,
         }
         fn read<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
@@ -236,6 +246,7 @@ impl Catalogue {
             jobs: endpoints.jobs,
             classes: endpoints.classes,
             readers: readers.keys,
+            python: constraints.python,
             constraints: constraints.constraints,
         })
     }
@@ -259,6 +270,13 @@ impl Catalogue {
             }
         }
         words
+    }
+
+    /// `(3, 10)`: the lowest Python this Synapse runs with.
+    pub fn lowest_python(&self, version: &Version) -> (u32, u32) {
+        let fits = self.python.iter().rev().find(|python| within(version, Some(python.since), None));
+        let part = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        fits.map_or((0, 0), |python| (part(python.lowest.0), part(python.lowest.1)))
     }
 
     /// Lines of a pip constraints file for this version.

@@ -93,7 +93,7 @@ fn requests_of_one_host() {
         GET    /_matrix/client/v3/user/@a:hs/rooms/!r:hs/tags                   account_data client
         PUT    /_matrix/client/v3/user/@a:hs/rooms/!r:hs/tags/u.x               main main
         PUT    /_matrix/client/v3/rooms/!r:hs/state/m.x/tags                    event_sending event_creator
-        GET    /_matrix/client/v3/presence/@a:hs/status                         presence client
+        GET    /_matrix/client/v3/presence/@a:hs/status                         main main
         PUT    /_matrix/client/v3/presence/@a:hs/status                         main main
         PUT    /_matrix/client/v3/rooms/!r:hs/typing/@a:hs                      stream:typing typing
         POST   /_matrix/client/v3/rooms/!r:hs/receipt/m.read/$e                 stream:receipts typing
@@ -144,6 +144,7 @@ fn requests_of_three_hosts() {
         GET    /_matrix/client/v3/user/@a:hs/account_data/m.direct  stream:account_data account
         DELETE /_matrix/client/v3/pushrules/global/room/!r          stream:push_rules account
         PUT    /_matrix/client/v3/presence/@a:hs/status             stream:presence account
+        GET    /_matrix/client/v3/presence/@a:hs/status             stream:presence account
         POST   /_matrix/client/v3/rooms/!r/receipt/m.read/$e        stream:receipts account
         POST   /_matrix/client/v3/keys/upload                       stream:device_lists devices,devices2
         GET    /_matrix/client/v3/devices                           stream:device_lists devices,devices2

@@ -1,0 +1,55 @@
+# make help tells what there is. Everything a machine needs is installed by `make deps` (Debian 12 or later, root, Rust).
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+SYNPROV := target/debug/synprov
+INVENTORY ?= inventories/single-host.yaml
+
+# What building and throwaway hosts need.
+PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
+	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
+# What the tests and the benchmark run besides.
+TEST_PACKAGES := openssh-server nginx-light systemd python3-yaml bsdutils procps hyperfine
+
+.PHONY: help deps test-deps build demo test unit lab lint proof bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+deps: ## install the packages that building and throwaway hosts need (root)
+	@./tools/install-packages $(PACKAGES)
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs tells how to install it" >&2; exit 1; }
+
+test-deps: deps ## install what the tests need besides (root); no service is started
+	@./tools/install-packages $(TEST_PACKAGES)
+
+build: deps ## build the program (target/debug/synprov)
+	$(CARGO) build --locked
+
+demo: build ## a real Synapse with workers on throwaway hosts, proven by a client; they stay up
+	@$(SYNPROV) lab down $$(basename $(INVENTORY) .yaml) >/dev/null 2>&1 || true
+	$(SYNPROV) rehearse --keep $(INVENTORY)
+
+test: unit lab ## all tests; what is long is sampled, with its seed printed
+
+unit: test-deps ## unit, property and command-line tests: no throwaway hosts
+	$(CARGO) test --locked
+
+lab: test-deps ## tests on throwaway hosts (root)
+	$(CARGO) test --locked --tests -- --ignored --nocapture --test-threads 1 lab
+
+lint: deps ## formatting and clippy, warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+proof: build test-deps ## everything exhaustively, written to docs/proof/ with the date
+	./docs/proof/run
+
+bench: test-deps ## plan against `ssh HOST true`, side by side
+	$(CARGO) build --locked --release
+	./benches/noop.sh
+
+clean: ## remove throwaway hosts and build output
+	-$(SYNPROV) lab down --all
+	$(CARGO) clean

@@ -1,0 +1,101 @@
+//! `inventory.lock` on disk: read once, written whole, and only when this run extended it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::{Exit, Output};
+use crate::inventory::{self, Lock};
+use crate::render::diagnostic;
+
+/// The lock and what stands on disk.
+#[derive(Debug, Default)]
+pub struct LockFile {
+    /// As this run knows it.
+    pub lock: Lock,
+    path: PathBuf,
+    text: String,
+}
+
+impl LockFile {
+    /// Reads `path`, or, if that does not exist yet, begins with a copy of `first`.
+    ///
+    /// Errors: summary and help for a lock that cannot be read or understood.
+    pub fn read(path: PathBuf, first: &Path) -> Result<Self, (String, Option<String>)> {
+        let begun = if path.exists() { path.clone() } else { first.to_owned() };
+        let name = begun.display();
+        let text = match std::fs::read_to_string(&begun) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { path, ..Self::default() });
+            }
+            Err(error) => return Err((format!("cannot read {name}: {error}"), None)),
+        };
+        let lock = inventory::lock::parse(&text).map_err(|found| {
+            let rendered = diagnostic::text(&found, &name.to_string(), &text, false);
+            let help = "restore it from version control; without it ports and shards would move".to_owned();
+            (format!("{name} cannot be used:\n{rendered}"), Some(help))
+        })?;
+        // A copy has to be written even if nothing is added to it.
+        let text = if begun == path { text } else { String::new() };
+        Ok(Self { lock, path, text })
+    }
+
+    /// Whether the lock on disk is not the lock that this run stands on.
+    pub fn is_extended(&self) -> bool {
+        inventory::lock::emit(&self.lock) != self.text
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes over what pip resolved for a venv: Python tag to requirement lines.
+    pub fn remember(&mut self, venv: &str, resolved: &IndexMap<String, Vec<String>>) {
+        let sets = self.lock.packages.entry(venv.to_owned()).or_default();
+        for (tag, lines) in resolved {
+            sets.insert(tag.clone(), lines.clone());
+        }
+    }
+
+    /// Writes it if this run extended it: whole or not at all. `locked` forbids that.
+    pub fn save(&mut self, locked: bool, output: &Output) -> Result<(), Exit> {
+        let text = inventory::lock::emit(&self.lock);
+        if text == self.text {
+            return Ok(());
+        }
+        let name = self.path.display().to_string();
+        if locked {
+            output.error(
+                &format!("{name} would have to be extended, and --locked forbids it"),
+                Some("run without --locked where people work, and commit the file"),
+            );
+            return Err(Exit::Error);
+        }
+        if let Err(error) = self.write(&text) {
+            let help = "the lock lies beside the inventory; make its directory writable";
+            output.error(&format!("cannot write {name}: {error}"), Some(help));
+            return Err(Exit::Error);
+        }
+        self.text = text;
+        Ok(())
+    }
+
+    fn write(&self, text: &str) -> std::io::Result<()> {
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        make_readable(file.path())?;
+        file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+/// Temporary files are private; a lock is for everybody who may read the inventory.
+fn make_readable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+}

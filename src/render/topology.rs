@@ -1,0 +1,78 @@
+//! A topology as people look at it: which process runs where and what for.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::paint::Paint;
+use crate::topology::{Instance, Topology};
+
+/// One line a process, grouped by host.
+pub fn text(topology: &Topology, color: bool) -> String {
+    let paint = Paint(color);
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{}",
+        paint.bold(&format!(
+            "{}: Synapse {} on {} host(s)",
+            topology.server_name,
+            topology.version,
+            topology.hosts.len()
+        ))
+    );
+    let width =
+        topology.instances.iter().map(|one| one.name.len()).max().unwrap_or(0).max("PostgreSQL".len());
+    for (name, host) in &topology.hosts {
+        let _ = writeln!(out, "  {name}");
+        let mut line = |what: &str, port: String, role: &str| {
+            let _ = writeln!(out, "    {what:width$}  {port:>5}  {}", paint.dim(role));
+        };
+        if host.postgresql {
+            line("PostgreSQL", topology.postgresql.port.to_string(), "database");
+        }
+        if let (true, Some(redis)) = (host.redis, &topology.redis) {
+            line("Redis", redis.port.to_string(), "replication between processes");
+        }
+        for instance in topology.instances.iter().filter(|one| one.host == *name) {
+            let port = instance.client_port.map_or_else(|| "-".to_owned(), |port| port.to_string());
+            line(&instance.name, port, &role(topology, instance));
+        }
+        if host.proxy {
+            line("nginx", String::new(), "the only one that listens publicly");
+        }
+    }
+    out
+}
+
+/// What a process is for, in the inventory's three words.
+fn role(topology: &Topology, instance: &Instance) -> String {
+    let serves = |upstream: &String| {
+        topology
+            .upstreams
+            .get(upstream)
+            .is_some_and(|one| one.servers.iter().any(|(name, _)| *name == instance.name))
+    };
+    let classes: BTreeSet<&str> = topology
+        .routes
+        .iter()
+        .filter(|route| {
+            instance.name != "main" && serves(&route.upstream) && !route.class.starts_with("stream:")
+        })
+        .map(|route| route.class.as_str())
+        .collect();
+    let mut parts = Vec::new();
+    if instance.name == "main" {
+        parts.push("everything that no worker takes".to_owned());
+    }
+    if !classes.is_empty() {
+        parts.push(format!("handles {}", classes.into_iter().collect::<Vec<_>>().join(", ")));
+    }
+    if !instance.writes.is_empty() {
+        parts.push(format!("writes {}", instance.writes.join(", ")));
+    }
+    if !instance.runs.is_empty() {
+        parts.push(format!("runs {}", instance.runs.join(", ")));
+    }
+    parts.join("; ")
+}
