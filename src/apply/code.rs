@@ -119,7 +119,7 @@ impl Frame {
                     ["swap", set.name()].into_iter().chain(files.iter().map(|file| file.path.as_str())),
                 );
             }
-            Action::RaiseDirective { path, directive, value } => {
+            Action::RaiseDirective { path, directive, value, .. } => {
                 self.call(["raise_directive", path, directive, &value.to_string()]);
             }
             Action::DaemonReload => self.call(["systemctl", "daemon-reload"]),

@@ -93,7 +93,7 @@ impl<'a> Ledger<'a> {
             entry.pending.clone_from(&desired.applied);
             lines.push_str(&entry.line(address));
         }
-        if let Action::Swap { owes, .. } = &step.action {
+        if let Action::Swap { owes, .. } | Action::RaiseDirective { owes, .. } = &step.action {
             for (address, reason) in owes {
                 let Some(mut entry) = record.entries.get(address).cloned() else { continue };
                 if let Some(started) = &mut entry.started {

@@ -111,8 +111,16 @@ fn body(module: &Module, declaration: &Declaration, scope: Scope<'_>) -> Result<
         let inputs = inputs(declaration, &content, scope)?;
         fields.insert("content".into(), json(&content)?);
         fields.insert("inputs_of".into(), json(&inputs)?);
-    } else if declaration.inputs_of.is_some() || declaration.projection.is_some() {
-        return Err(Problem::new("inputs_of and projection are for files with content"));
+    } else if declaration.projection.is_some() {
+        return Err(Problem::new("projection is for files with content"));
+    } else if declaration.inputs_of.is_some() {
+        let Some(minimum) = fields.get("minimum") else {
+            return Err(Problem::new("inputs_of is for files with content and for directives"));
+        };
+        let needed = format!("at least {minimum}");
+        let inputs: IndexMap<String, String> =
+            readers(declaration, scope)?.into_iter().map(|unit| (unit, needed.clone())).collect();
+        fields.insert("inputs_of".into(), json(&inputs)?);
     }
     serde_json::from_value(Value::Object(fields)).map_err(|error| Problem::new(error.to_string()))
 }
@@ -134,14 +142,17 @@ fn inputs(
             inputs.insert(unit, crate::secret::sha256_hex(json(&labels)?.to_string().as_bytes()));
         }
     }
-    if let Some(units) = &declaration.inputs_of {
-        let value = scope.resolve(units, plain).map_err(|problem| problem.inside("inputs_of"))?;
-        let units: Vec<String> = serde_json::from_value(value)
-            .map_err(|error| Problem::new(format!("no list of units: {error}")).inside("inputs_of"))?;
-        // Whoever reads the whole file reads more than any projection of it.
-        inputs.extend(units.into_iter().map(|unit| (unit, content.digest())));
-    }
+    // Whoever reads the whole file reads more than any projection of it.
+    inputs.extend(readers(declaration, scope)?.into_iter().map(|unit| (unit, content.digest())));
     Ok(inputs)
+}
+
+/// Units that `inputs_of` names.
+fn readers(declaration: &Declaration, scope: Scope<'_>) -> Result<Vec<String>, Problem> {
+    let Some(units) = &declaration.inputs_of else { return Ok(Vec::new()) };
+    let value = scope.resolve(units, plain).map_err(|problem| problem.inside("inputs_of"))?;
+    serde_json::from_value(value)
+        .map_err(|error| Problem::new(format!("no list of units: {error}")).inside("inputs_of"))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Value, Problem> {

@@ -74,7 +74,8 @@ pub fn compare(
     // An apply that died may have got as far as its pending values, wholly or, attribute by
     // attribute, in part: that is our own unfinished work and nobody else's.
     let ours = |key: &String, value: &String| {
-        [&entry.applied, &entry.pending].into_iter().flatten().any(|known| known.get(key) == Some(value))
+        let known = [&entry.applied, &entry.pending].into_iter().flatten().filter_map(|known| known.get(key));
+        known.into_iter().any(|known| known == value || known.contains(super::values::UNKNOWN))
     };
     let Some(applied) = &entry.applied else {
         let unfinished = entry.pending.is_some();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use super::values::{Origin, origins};
+use super::values::{Origin, UNKNOWN, origins};
 use crate::facts::HostFacts;
 use crate::facts::record::Entry;
 use crate::resource::{Address, Resource};
@@ -25,8 +25,8 @@ pub struct Input<'a> {
     pub topology: &'a Topology,
     /// Desired state of all hosts, in module order.
     pub resources: &'a [Resource],
-    /// Facts of the hosts that take part, in inventory order.
-    pub facts: &'a IndexMap<String, HostFacts>,
+    /// Facts of the hosts that take part, in inventory order, whatever the order of the answers.
+    pub facts: IndexMap<String, &'a HostFacts>,
     /// Secrets whose value is on the controller: name to hash with the nonce of this run.
     pub controller_secrets: &'a BTreeMap<String, String>,
     /// Hosts that were left out on purpose (`--limit`).
@@ -47,6 +47,9 @@ impl<'a> Input<'a> {
         excluded: &'a [String],
         allow: Allow,
     ) -> Self {
+        let mut facts: IndexMap<String, &HostFacts> =
+            facts.iter().map(|(host, facts)| (host.clone(), facts)).collect();
+        facts.sort_by_cached_key(|host, _| topology.hosts.get_index_of(host));
         let mut input = Self {
             topology,
             resources,
@@ -79,9 +82,50 @@ impl<'a> Input<'a> {
         self.facts.get(&address.host)?.record.entries.get(&address.to_string())
     }
 
+    /// The revision of a secret that the record of a host remembers.
+    fn applied_revision(&self, host: &str, secret: &str) -> Option<&str> {
+        let wanted = |resource: &&Resource| {
+            resource.address.kind == "secret"
+                && resource.address.name == secret
+                && resource.address.host == host
+        };
+        let entry = self.entry(&self.resources.iter().find(wanted)?.address)?;
+        entry.applied.as_ref()?.get("value")?.strip_prefix("revision ")
+    }
+
+    /// Whether the value at the origin is, as far as hosts can tell, the one that was last applied: a
+    /// host with another one was then changed by somebody, and gets back what it had.
+    fn as_applied(&self, secret: &str) -> bool {
+        let Some(origin) = self.origin(secret) else { return false };
+        self.facts.iter().all(|(host, facts)| {
+            let (Some(applied), Some(fact)) =
+                (self.applied_revision(host, secret), facts.secrets.get(secret))
+            else {
+                return true;
+            };
+            let untouched = fact.revision == applied;
+            // What was applied here is still here; so what is at the origin tells whether that changed.
+            if origin.host.as_deref() == Some(host) {
+                untouched
+            } else {
+                !untouched || fact.nonced == origin.nonced
+            }
+        })
+    }
+
     fn known_revisions(&self) -> BTreeMap<(String, String), String> {
         let mut revisions = BTreeMap::new();
-        for (host, facts) in self.facts {
+        for (name, node) in &self.topology.secrets {
+            if !self.as_applied(name) {
+                continue;
+            }
+            for host in &node.hosts {
+                if let Some(applied) = self.applied_revision(host, name) {
+                    revisions.insert((host.clone(), name.clone()), applied.to_owned());
+                }
+            }
+        }
+        for (host, facts) in &self.facts {
             for (name, fact) in &facts.secrets {
                 let current = self.origin(name).is_some_and(|origin| origin.nonced == fact.nonced);
                 if current && !fact.revision.is_empty() {
@@ -95,5 +139,5 @@ impl<'a> Input<'a> {
 
 /// Stands for a revision only the apply can tell; the executor replaces it by what the host answers.
 pub fn unknown_revision(secret: &str) -> String {
-    format!("(known after apply: {secret})")
+    format!("{UNKNOWN}: {secret})")
 }

@@ -33,7 +33,7 @@ fn split(address: &str) -> Option<(&str, &str, &str)> {
 pub(super) fn left(input: &Input<'_>) -> Left {
     let desired = desired_addresses(input);
     let mut left = Left::default();
-    for (host, facts) in input.facts {
+    for (host, facts) in &input.facts {
         for (address, entry) in &facts.record.entries {
             if desired.contains(address) {
                 continue;

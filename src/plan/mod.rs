@@ -132,11 +132,9 @@ fn consider_host<'a>(
         let values = values::values(resource, facts, entry, input);
         let change = compare(resource, &values, entry);
         if let Some(change) = &change
-            && change
-                .attributes
-                .iter()
-                .any(|(name, ..)| matches!(name.as_str(), "content" | "type" | "secrets" | "value"))
-            && let Body::File { path, .. } | Body::Secret { path, .. } = &resource.body
+            && change.attributes.iter().any(|(name, ..)| !matches!(name.as_str(), "owner" | "group" | "mode"))
+            && let Body::File { path, .. } | Body::Secret { path, .. } | Body::Directive { path, .. } =
+                &resource.body
         {
             writes.changing.insert(path.clone());
             if matches!(change.cause, Cause::Drift | Cause::DriftAndChange) {

@@ -319,16 +319,21 @@ impl<'a> Builder<'a, '_> {
             let ones: Vec<_> = files.iter().map(|(one, _)| *one).collect();
             let (reason, completes) = (why(&ones), addresses(&ones));
             let paths: BTreeSet<&str> = files.iter().map(|(_, file)| file.path.as_str()).collect();
-            // Written down with the swap itself: a restart owed is never forgotten.
-            let owes = self
-                .changed(&host)
-                .into_iter()
-                .filter(|one| one.reads.paths.iter().any(|path| paths.contains(path.as_str())))
-                .filter_map(|one| Some((one.resource.address.to_string(), outdated(one)?)))
-                .collect();
+            let owes = self.owed(&host, &paths);
             let files = files.into_iter().map(|(_, file)| file).collect();
             self.push(&host, Action::Swap { set, files, owes }, reason, completes);
         }
+    }
+
+    /// Restarts that follow from new contents of `paths`. Written down with the act itself, so that
+    /// a restart owed is never forgotten.
+    fn owed(&self, host: &str, paths: &BTreeSet<&str>) -> Vec<(String, String)> {
+        let reads = |one: &Considered<'_>| {
+            let labels = one.reads.paths.iter().chain(one.reads.inputs.keys());
+            labels.into_iter().any(|path| paths.contains(path.as_str()))
+        };
+        let changed = self.changed(host).into_iter().filter(|one| reads(one));
+        changed.filter_map(|one| Some((one.resource.address.to_string(), outdated(one)?))).collect()
     }
 
     fn daemon_reload(&mut self) {
@@ -538,11 +543,12 @@ impl<'a> Builder<'a, '_> {
     fn directives(&mut self) {
         for host in self.hosts() {
             for one in self.changed(&host) {
-                let Body::Directive { path, directive, minimum } = &one.resource.body else { continue };
+                let Body::Directive { path, directive, minimum, .. } = &one.resource.body else { continue };
                 let action = Action::RaiseDirective {
                     path: path.clone(),
                     directive: directive.clone(),
                     value: *minimum,
+                    owes: self.owed(&host, &BTreeSet::from([path.as_str()])),
                 };
                 self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
             }

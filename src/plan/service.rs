@@ -45,6 +45,12 @@ pub fn reads(resource: &Resource, host: &[&Resource], input: &Input<'_>) -> Read
                     reads.paths.insert(path.clone());
                 }
             }
+            // A line in a file that is not ours: its path is a label, but the file's age says nothing.
+            Body::Directive { path, inputs_of, .. } => {
+                if let Some(needed) = inputs_of.get(unit) {
+                    reads.inputs.insert(path.clone(), needed.clone());
+                }
+            }
             Body::Secret { name, path, .. } if secrets.contains(name) => {
                 let revision = input.revision(&resource.address.host, name);
                 reads.inputs.insert(format!("secret {name}"), revision);
@@ -133,7 +139,9 @@ fn outdated(
     writes: &Writes,
     reload: bool,
 ) -> Option<String> {
-    if let Some(path) = reads.paths.iter().find(|path| writes.edited.contains(*path)) {
+    if let Some(path) =
+        reads.paths.iter().chain(reads.inputs.keys()).find(|path| writes.edited.contains(*path))
+    {
         return Some(format!("{path} was edited, and whether it has read that cannot be known"));
     }
     let started = entry.and_then(|entry| entry.started.as_ref());

@@ -163,6 +163,8 @@ pub enum Action {
         directive: String,
         /// New value.
         value: u64,
+        /// Services that have to take it over, with the reason: owed from here on.
+        owes: Vec<(String, String)>,
     },
     /// `systemctl daemon-reload`.
     DaemonReload,
@@ -269,7 +271,7 @@ impl Action {
             Action::Swap { set, files, .. } => {
                 format!("put {} of set {} in place", count(files.len(), "file", "files"), set.name())
             }
-            Action::RaiseDirective { path, directive, value } => {
+            Action::RaiseDirective { path, directive, value, .. } => {
                 format!("raise {directive} to {value} in {path}")
             }
             Action::DaemonReload => "reload systemd's units".to_owned(),

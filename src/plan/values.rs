@@ -14,8 +14,8 @@ use crate::resource::{Body, Resource};
 
 /// Stands for what apt, pip, PostgreSQL or the host's own random numbers decide.
 pub const KNOWN_AFTER_APPLY: &str = "(known after apply)";
-/// Value of a secret that equals the one at its origin.
-const AS_AT_ORIGIN: &str = "as at its origin";
+/// How every value that only the apply can tell begins.
+pub const UNKNOWN: &str = "(known after apply";
 
 /// The three things compared for one resource.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +70,7 @@ pub fn values(resource: &Resource, facts: &HostFacts, entry: Option<&Entry>, inp
             let actual = facts.paths.get(path).map(|fact| file_values(fact, applied, !secrets.is_empty()));
             Values { desired, actual }
         }
-        Body::Directive { path, directive, minimum } => {
+        Body::Directive { path, directive, minimum, .. } => {
             let found = facts.directives.get(&(directive.clone(), path.clone())).copied();
             let value = |number: u64| BTreeMap::from([(directive.clone(), number.to_string())]);
             Values { desired: value(found.unwrap_or(0).max(*minimum)), actual: found.map(value) }
@@ -78,15 +78,20 @@ pub fn values(resource: &Resource, facts: &HostFacts, entry: Option<&Entry>, inp
         Body::Secret { name, path, owner, group, mode } => {
             let mut desired =
                 attributes([("type", "file"), ("owner", owner), ("group", group), ("mode", mode)]);
-            desired.insert("value".to_owned(), AS_AT_ORIGIN.to_owned());
+            let wanted = format!("revision {}", input.revision(&resource.address.host, name));
+            desired.insert("value".to_owned(), wanted.clone());
             let actual = facts.paths.get(path).map(|fact| {
                 let mut values = path_values(fact);
                 let same = match (facts.secrets.get(name), input.origin(name)) {
                     (Some(found), Some(origin)) => found.nonced == origin.nonced,
                     _ => false,
                 };
-                let value = if same { AS_AT_ORIGIN } else { "differs" };
-                values.insert("value".to_owned(), value.to_owned());
+                let value = match facts.secrets.get(name) {
+                    _ if same => wanted,
+                    Some(found) if !found.revision.is_empty() => format!("revision {}", found.revision),
+                    _ => "differs".to_owned(),
+                };
+                values.insert("value".to_owned(), value);
                 values
             });
             Values { desired, actual }

@@ -89,6 +89,9 @@ pub enum Body {
         directive: String,
         /// Lowest acceptable value.
         minimum: u64,
+        /// Units that read it at start or reload, with what they need of it.
+        #[serde(default)]
+        inputs_of: IndexMap<String, String>,
     },
     /// A secret's own file. Leaving: kept.
     Secret {

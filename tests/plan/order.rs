@@ -1,0 +1,178 @@
+//! Whether the steps of a plan are in an order that is safe, judged from `after` alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use synprov::plan::change::Operation;
+use synprov::plan::step::Action;
+use synprov::plan::{Plan, Step};
+use synprov::resource::{Body, FileSet, Stage};
+
+use crate::world::World;
+
+/// Everything a step waits for, itself left out.
+fn ancestors(plan: &Plan) -> Vec<BTreeSet<usize>> {
+    let mut all: Vec<BTreeSet<usize>> = Vec::new();
+    for step in &plan.steps {
+        let mut own: BTreeSet<usize> = step.after.iter().copied().collect();
+        for before in &step.after {
+            own.extend(&all[*before]);
+        }
+        all.push(own);
+    }
+    all
+}
+
+/// Units a step brings up or lets take over their configuration.
+fn brought(step: &Step) -> Vec<&str> {
+    match &step.action {
+        Action::Start { services } => services.iter().map(|service| service.unit.as_str()).collect(),
+        Action::Restart { service } | Action::Reload { service } => vec![&service.unit],
+        _ => Vec::new(),
+    }
+}
+
+/// Insists on everything that must hold for any plan.
+pub fn assert_valid(world: &World, plan: &Plan) {
+    let all = ancestors(plan);
+    for (at, step) in plan.steps.iter().enumerate() {
+        assert_eq!(step.id, at);
+        assert!(step.after.iter().all(|before| *before < at), "step {at} waits for a later one");
+        assert!(!step.why.is_empty(), "step {at} has no reason");
+    }
+    let before = |first: &Step, then: &Step| {
+        assert!(
+            all[then.id].contains(&first.id),
+            "{}: {} does not wait for {}: {}\n{}",
+            then.host,
+            then.action.title(),
+            first.host,
+            first.action.title(),
+            crate::tell(plan)
+        );
+    };
+    completed(plan);
+    let stages: BTreeMap<(&str, &str), Stage> = world
+        .resources
+        .iter()
+        .filter_map(|one| match &one.body {
+            Body::Service { unit, stage, .. } => Some(((one.address.host.as_str(), unit.as_str()), *stage)),
+            _ => None,
+        })
+        .collect();
+    let rank = |step: &Step, unit: &str| match stages.get(&(step.host.as_str(), unit)) {
+        Some(Stage::Datastore) => 0,
+        Some(Stage::Main) => 1,
+        Some(Stage::Writer) => 2,
+        Some(Stage::Worker) => 3,
+        Some(Stage::Target) => 4,
+        Some(Stage::Proxy) => 5,
+        None => panic!("{unit} is started and not desired"),
+    };
+    for step in &plan.steps {
+        let units = brought(step);
+        for earlier in &plan.steps {
+            match (&earlier.action, &step.action) {
+                // Validated everywhere before anything is in place anywhere.
+                (Action::Validate { .. }, Action::Swap { .. }) => before(earlier, step),
+                (Action::Stage { set, .. }, Action::Swap { set: of, .. })
+                    if set == of && earlier.host == step.host =>
+                {
+                    before(earlier, step)
+                }
+                (Action::Stage { set, .. }, Action::Validate { set: of, .. })
+                    if set == of && earlier.host == step.host =>
+                {
+                    before(earlier, step)
+                }
+                (Action::GenerateSecret { file, .. }, Action::PutSecret { file: other, .. })
+                    if file.name == other.name =>
+                {
+                    before(earlier, step)
+                }
+                (Action::InstallPackages { .. }, _) if earlier.host == step.host && earlier.id != step.id => {
+                    before(earlier, step)
+                }
+                // Nothing starts before what it reads is in place and systemd has read it.
+                (Action::Swap { set, .. }, _)
+                    if !units.is_empty()
+                        && earlier.host == step.host
+                        && (*set != FileSet::Nginx || rank(step, units[0]) == 5) =>
+                {
+                    before(earlier, step)
+                }
+                (Action::DaemonReload, _)
+                    if !units.is_empty() && earlier.host == step.host && earlier.id < step.id =>
+                {
+                    before(earlier, step)
+                }
+                (Action::PreparePostgresql { .. }, _) if units.iter().any(|unit| rank(step, unit) > 0) => {
+                    before(earlier, step)
+                }
+                (Action::BuildVenv { .. }, _)
+                    if units.iter().any(|unit| (1..4).contains(&rank(step, unit)))
+                        && earlier.host == step.host =>
+                {
+                    before(earlier, step)
+                }
+                // What leaves is no longer routed to when it stops, and stopped when its files go.
+                (Action::Reload { .. }, Action::Stop { drain_seconds, .. }) if *drain_seconds > 0 => {
+                    before(earlier, step)
+                }
+                (Action::Stop { disable: true, .. }, Action::Remove { .. }) if earlier.host == step.host => {
+                    before(earlier, step)
+                }
+                _ => {}
+            }
+            // Main, writers, workers, proxy: over all hosts.
+            for first in brought(earlier) {
+                for then in &units {
+                    if rank(earlier, first) < rank(step, then) {
+                        before(earlier, step);
+                    }
+                }
+            }
+        }
+        if let Action::Swap { set, .. } = &step.action {
+            let validates = !matches!(set, FileSet::Plain | FileSet::Redis);
+            let validated = plan.steps.iter().any(|other| {
+                matches!(&other.action, Action::Validate { set: of, .. } if of == set)
+                    && other.host == step.host
+            });
+            assert_eq!(validated, validates, "set {} on {}", set.name(), step.host);
+        }
+        if matches!(&step.action, Action::Swap { set: FileSet::Systemd, .. }) {
+            assert!(
+                plan.steps[step.id..]
+                    .iter()
+                    .any(|later| later.host == step.host && later.action == Action::DaemonReload),
+                "unit files swapped and not read"
+            );
+        }
+    }
+}
+
+/// Every change is made by exactly one step, and no step makes another.
+fn completed(plan: &Plan) {
+    let mut made: BTreeMap<&str, usize> = BTreeMap::new();
+    for step in &plan.steps {
+        for address in &step.completes {
+            *made.entry(address).or_default() += 1;
+        }
+    }
+    for change in &plan.changes {
+        let steps = made.remove(change.address.as_str()).unwrap_or(0);
+        let expected = usize::from(matches!(change.operation, Operation::Create | Operation::Update));
+        assert_eq!(steps, expected, "{} is made by {steps} steps\n{}", change.address, crate::tell(plan));
+        if change.operation == Operation::Delete {
+            let done = plan.steps.iter().any(|step| match &step.action {
+                Action::Stop { unit, disable, .. } => *unit == change.name && *disable,
+                Action::Remove { files, directories } => {
+                    files.iter().any(|(path, _)| *path == change.name) || directories.contains(&change.name)
+                }
+                _ => false,
+            });
+            assert!(done, "{} is deleted by no step\n{}", change.address, crate::tell(plan));
+        }
+    }
+    assert!(made.is_empty(), "steps make what is no change: {made:?}\n{}", crate::tell(plan));
+}

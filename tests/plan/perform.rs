@@ -1,0 +1,312 @@
+//! Does the steps of a plan on model hosts, with the record kept by the executor's own ledger.
+//!
+//! An act that a real host would refuse panics here: the plan must not ask for it.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use synprov::apply::ledger::Ledger;
+use synprov::facts::HostFacts;
+use synprov::facts::host::{PostgresqlFact, VenvFact};
+use synprov::plan::step::{Action, SecretFile, StagedFile};
+use synprov::plan::{Plan, Step};
+use synprov::resource::{Content, Piece};
+use synprov::secret::sha256_hex;
+
+use crate::machine::{Kind, Machine, idle, ticks};
+use crate::world::{MODULES, World};
+
+/// Where a synprov dies: before step `at` has begun (`done` is 0), or with `done` parts of it done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Killed {
+    pub at: usize,
+    pub done: usize,
+}
+
+impl World {
+    /// Does everything and replaces the records, as an apply that succeeds.
+    pub fn apply(&mut self, plan: &Plan) {
+        self.perform(plan, None);
+    }
+
+    /// Does a part and dies: what a step is about to do is recorded before it, that it is done only
+    /// with the next thing the host is sent.
+    pub fn apply_killed(&mut self, plan: &Plan, killed: Killed) {
+        self.perform(plan, Some(killed));
+    }
+
+    fn perform(&mut self, plan: &Plan, killed: Option<Killed>) {
+        let facts = self.facts();
+        let mut ledger = Ledger::new(plan, &facts, &BTreeMap::new());
+        let mut unwritten: BTreeMap<String, String> = BTreeMap::new();
+        for step in &plan.steps {
+            let parts = match killed {
+                Some(killed) if step.id > killed.at => return,
+                Some(killed) if step.id == killed.at => killed.done,
+                _ => usize::MAX,
+            };
+            let lines = unwritten.remove(&step.host).unwrap_or_default() + &ledger.before(step);
+            self.machine(&step.host).record.push_str(&lines);
+            self.act(step, parts, &mut ledger);
+            unwritten.insert(step.host.clone(), ledger.after(step));
+        }
+        if killed.is_some() || plan.is_empty() {
+            return;
+        }
+        self.write_records(&ledger, &facts);
+    }
+
+    fn write_records(&mut self, ledger: &Ledger<'_>, facts: &IndexMap<String, HostFacts>) {
+        let addresses: BTreeMap<String, String> = self
+            .topology
+            .hosts
+            .values()
+            .filter(|host| !host.retired)
+            .map(|host| (host.name.clone(), host.internal_address.clone()))
+            .collect();
+        for host in facts.keys() {
+            let record = ledger.record(host, &self.topology, MODULES, &addresses);
+            self.machine(host).record = record;
+        }
+    }
+
+    /// One step, or its first `parts` parts.
+    fn act(&mut self, step: &Step, parts: usize, ledger: &mut Ledger<'_>) {
+        let (now, host) = (self.tick(), step.host.as_str());
+        if parts == 0 {
+            return;
+        }
+        match &step.action {
+            Action::InstallPackages { packages } => {
+                packages.iter().take(parts).for_each(|package| install(self.machine(host), package));
+            }
+            Action::CreateUser { name, .. } => drop(self.machine(host).users.insert(name.clone())),
+            Action::MakeDirectories { directories } => {
+                for made in directories.iter().take(parts) {
+                    let machine = self.machine(host);
+                    if let Some(node) = machine.nodes.get(&made.path) {
+                        assert_eq!(node.kind, Kind::Directory, "{} is no directory", made.path);
+                    }
+                    machine.put(&made.path, Kind::Directory, (&made.owner, &made.group, &made.mode), now);
+                }
+            }
+            Action::GenerateSecret { file, .. } => {
+                self.made += 1;
+                let value = format!("{} number {}", file.name, self.made);
+                assert!(self.machine(host).text(&file.path).is_none(), "{} would be overwritten", file.name);
+                self.put_secret(host, file, &value, ledger);
+            }
+            Action::PutSecret { file, origin } => {
+                let value = match origin {
+                    Some(origin) => self.machine(origin).text(&file.path).unwrap().to_owned(),
+                    None => self.values[&file.name].clone(),
+                };
+                self.put_secret(host, file, &value, ledger);
+            }
+            Action::BuildVenv { path, .. } => {
+                let packages = sha256_hex(path.as_bytes());
+                let version = self.topology.version.as_str().to_owned();
+                let state = if parts > 1 { "complete" } else { "partial" };
+                let venv =
+                    VenvFact { packages: packages.clone(), state: state.to_owned(), synapse: Some(version) };
+                self.machine(host).venvs.insert(path.clone(), venv);
+                ledger.venv(host, path.clone(), packages);
+            }
+            Action::Stage { files, .. } => {
+                for file in files {
+                    let text = self.rendered(host, &file.content);
+                    let StagedFile { path, owner, group, mode, .. } = file;
+                    let mut scratch = Machine::default();
+                    scratch.put(path, Kind::File(text), (owner, group, mode), now);
+                    self.machine(host).staged.append(&mut scratch.nodes);
+                }
+            }
+            Action::Validate { .. } | Action::CheckPostgresql { .. } => {}
+            Action::Swap { files, .. } => self.swap(host, files, parts),
+            Action::RaiseDirective { path, directive, value, .. } => {
+                let machine = self.machine(host);
+                let found = machine.directives.get_mut(&(directive.clone(), path.clone())).unwrap();
+                assert!(*found < *value, "{directive} would be lowered");
+                *found = *value;
+            }
+            Action::DaemonReload => daemon_reload(self.machine(host)),
+            Action::PreparePostgresql { role, password_file, database, settings, peers, restart } => {
+                let machine = self.machine(host);
+                assert_eq!(machine.units["postgresql.service"].active, "active");
+                assert!(machine.text(password_file).is_some(), "no password");
+                let postgresql = machine.postgresql.as_mut().unwrap();
+                for (name, value) in settings {
+                    postgresql.settings.insert(name.clone(), (value.clone(), !restart));
+                }
+                postgresql.role = Some(true);
+                let ours = ("UTF8".to_owned(), "C".to_owned(), "C".to_owned(), role.clone());
+                assert!(!database.is_empty());
+                postgresql.database = Some(ours);
+                let bare = |peer: &String| peer.split('/').next().unwrap().to_owned();
+                postgresql.peers = peers.iter().map(bare).collect();
+                postgresql.peers.sort();
+                if *restart {
+                    machine.start("postgresql.service", now, false);
+                }
+            }
+            Action::Start { services } => {
+                for service in services.iter().take(parts) {
+                    let machine = self.machine(host);
+                    if machine.units.get(&service.unit).is_none_or(|unit| unit.active != "active") {
+                        self.started(host, &service.unit, now, ledger);
+                    } else {
+                        let unit = machine.units[&service.unit].clone();
+                        ledger.started(
+                            host,
+                            service.unit.clone(),
+                            unit.invocation.clone(),
+                            unit.newest_worker(),
+                        );
+                    }
+                    enable(self.machine(host), &service.unit);
+                }
+            }
+            Action::Restart { service } => self.started(host, &service.unit, now, ledger),
+            Action::Reload { service } => {
+                let unit = self.machine(host).units.get_mut(&service.unit).unwrap();
+                assert_eq!(unit.active, "active", "reload of what does not run");
+                unit.workers = vec![(2, ticks(now))];
+                let (invocation, workers) = (unit.invocation.clone(), unit.newest_worker());
+                ledger.started(host, service.unit.clone(), invocation, workers);
+            }
+            Action::Enable { units } => {
+                units.iter().take(parts).for_each(|unit| enable(self.machine(host), unit));
+            }
+            Action::Stop { unit, disable, .. } => {
+                let fact = self.machine(host).units.get_mut(unit).unwrap();
+                (fact.active, fact.sub) = ("inactive".to_owned(), "dead".to_owned());
+                if *disable {
+                    fact.file_state = "disabled".to_owned();
+                }
+            }
+            Action::Remove { files, directories } => {
+                for (path, _) in files.iter().take(parts) {
+                    self.machine(host).nodes.remove(path);
+                    self.machine(host).unit_file_changed(path);
+                }
+                for path in directories {
+                    let below = format!("{path}/");
+                    let machine = self.machine(host);
+                    if !machine.nodes.keys().any(|other| other.starts_with(&below)) {
+                        machine.nodes.remove(path);
+                    }
+                }
+            }
+        }
+    }
+
+    fn put_secret(&mut self, host: &str, file: &SecretFile, value: &str, ledger: &mut Ledger<'_>) {
+        let now = self.now;
+        let machine = self.machine(host);
+        let SecretFile { name, path, owner, group, mode } = file;
+        machine.put(path, Kind::File(value.to_owned()), (owner, group, mode), now);
+        let revision = machine.revision(value);
+        ledger.revision(host, name.clone(), revision);
+    }
+
+    /// A file as it is written, with the values this host has.
+    fn rendered(&self, host: &str, content: &Content) -> String {
+        content
+            .0
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.clone(),
+                Piece::Secret { name, .. } => {
+                    let path = &self.topology.secrets[name].path;
+                    let value = self.machines[host].text(path);
+                    value.unwrap_or_else(|| panic!("{host} lacks secret {name}")).to_owned()
+                }
+            })
+            .collect()
+    }
+
+    fn swap(&mut self, host: &str, files: &[StagedFile], parts: usize) {
+        let now = self.now;
+        let machine = self.machine(host);
+        for file in files.iter().filter(|file| !file.content.secrets().is_empty()) {
+            let Kind::File(text) = &machine.staged[&file.path].kind else { panic!("{}", file.path) };
+            let digest = sha256_hex(text.as_bytes());
+            let (known, redacted) = machine.digests.entry(file.path.clone()).or_default();
+            known.push(digest);
+            let old = known.len().saturating_sub(2);
+            known.drain(..old);
+            redacted.clone_from(&file.digest);
+        }
+        for file in files.iter().take(parts) {
+            let mut node =
+                machine.staged.remove(&file.path).unwrap_or_else(|| panic!("{} unstaged", file.path));
+            let there = machine.nodes.get(&file.path).map(|node| &node.kind);
+            assert_ne!(there, Some(&Kind::Directory), "{} is a directory", file.path);
+            node.changed = now;
+            machine.nodes.insert(file.path.clone(), node);
+            machine.unit_file_changed(&file.path);
+        }
+    }
+
+    fn started(&mut self, host: &str, unit: &str, now: i64, ledger: &mut Ledger<'_>) {
+        let machine = self.machine(host);
+        let Some(fact) = machine.unit(unit) else { panic!("{unit} is started, and {host} has no such unit") };
+        assert_eq!(fact.load, "loaded", "{unit} is started");
+        machine.units.insert(unit.to_owned(), fact);
+        machine.start(unit, now, unit == "nginx.service");
+        let fact = &machine.units[unit];
+        ledger.started(host, unit.to_owned(), fact.invocation.clone(), fact.newest_worker());
+    }
+}
+
+fn enable(machine: &mut Machine, name: &str) {
+    let fact = machine.units.get_mut(name).unwrap();
+    assert_ne!(fact.load, "masked", "{name} is masked");
+    fact.file_state = "enabled".to_owned();
+}
+
+/// A package with what comes with it; its services are not started.
+fn install(machine: &mut Machine, package: &str) {
+    if !machine.packages.insert(package.to_owned()) {
+        return;
+    }
+    match package {
+        "nginx" => {
+            let key = ("worker_connections".to_owned(), "/etc/nginx/nginx.conf".to_owned());
+            machine.directives.entry(key).or_insert(768);
+            machine.units.entry("nginx.service".to_owned()).or_insert_with(|| idle("enabled"));
+        }
+        "postgresql" => {
+            machine.units.entry("postgresql.service".to_owned()).or_insert_with(|| idle("enabled"));
+            let settings = [("max_connections", "100"), ("listen_addresses", "localhost")];
+            let settings = settings.map(|(name, value)| (name.to_owned(), (value.to_owned(), false))).into();
+            machine.postgresql.get_or_insert(PostgresqlFact {
+                unreachable: true,
+                version: 150_018,
+                settings,
+                ..PostgresqlFact::default()
+            });
+        }
+        "redis-server" => {
+            let ours = "redis-server@matrix.service".to_owned();
+            machine.units.entry(ours).or_insert_with(|| idle("disabled"));
+        }
+        _ => {}
+    }
+}
+
+/// systemd reads all unit files again.
+fn daemon_reload(machine: &mut Machine) {
+    let names: Vec<String> = machine.units.keys().cloned().collect();
+    for name in names {
+        let there = machine.has_unit_file(&name);
+        let fact = machine.units.get_mut(&name).unwrap();
+        fact.needs_reload = false;
+        match (there, fact.load.as_str()) {
+            (false, _) => fact.load = "not-found".to_owned(),
+            (true, "not-found") => fact.load = "loaded".to_owned(),
+            _ => {}
+        }
+    }
+    machine.units.retain(|_, fact| fact.load != "not-found" || fact.active == "active");
+}

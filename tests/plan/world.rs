@@ -1,0 +1,148 @@
+//! An inventory with the model hosts it speaks of: plan, apply, change the inventory, plan again.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use synprov::facts::HostFacts;
+use synprov::inventory::{self, Lock, SecretSource};
+use synprov::modules::{Modules, expand};
+use synprov::plan::{Allow, Input, Plan, plan};
+use synprov::resource::Resource;
+use synprov::topology::{self, Topology};
+
+use crate::machine::{BOOT, Machine, nonced};
+
+/// Digest of the modules in the records of these tests.
+pub const MODULES: &str = "modules";
+
+#[derive(Debug, Clone)]
+pub struct World {
+    pub topology: Topology,
+    pub resources: Vec<Resource>,
+    pub lock: Lock,
+    pub machines: IndexMap<String, Machine>,
+    /// Values of secrets that come from the controller.
+    pub values: BTreeMap<String, String>,
+    pub excluded: Vec<String>,
+    pub allow: Allow,
+    /// Microseconds since the epoch; every act takes a second.
+    pub now: i64,
+    /// Counts secrets, so that each is another one.
+    pub made: u32,
+}
+
+impl World {
+    /// Bare hosts and an inventory that has never been applied.
+    pub fn bare(text: &str) -> Self {
+        Self::try_bare(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    /// The same, unless the inventory has errors.
+    pub fn try_bare(text: &str) -> Result<Self, String> {
+        let (topology, resources, lock) = meaning(text, &Lock::default())?;
+        let machines = topology.hosts.keys().map(|host| (host.clone(), Machine::bare(host))).collect();
+        let mut world = Self {
+            topology,
+            resources,
+            lock,
+            machines,
+            values: BTreeMap::new(),
+            excluded: Vec::new(),
+            allow: Allow::default(),
+            now: BOOT + 3_600_000_000,
+            made: 0,
+        };
+        world.read_controller_secrets();
+        Ok(world)
+    }
+
+    /// Hosts on which everything desired has been applied.
+    pub fn model(text: &str) -> Self {
+        Self::bare(text).settled()
+    }
+
+    /// Applies what there is to do and insists that it can be.
+    pub fn settled(mut self) -> Self {
+        let plan = self.plan();
+        assert_eq!(plan.refusals, [], "refused");
+        self.apply(&plan);
+        self
+    }
+
+    /// Another inventory for the same hosts; new ones are bare.
+    pub fn becomes(&mut self, text: &str) {
+        let (topology, resources, lock) =
+            meaning(text, &self.lock).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        for host in topology.hosts.keys() {
+            self.machines.entry(host.clone()).or_insert_with(|| Machine::bare(host));
+        }
+        (self.topology, self.resources, self.lock) = (topology, resources, lock);
+        self.read_controller_secrets();
+    }
+
+    fn read_controller_secrets(&mut self) {
+        for (name, node) in &self.topology.secrets {
+            if node.source != SecretSource::Generate {
+                self.values.entry(name.clone()).or_insert_with(|| format!("{name} of the controller"));
+            }
+        }
+    }
+
+    /// The model host.
+    pub fn machine(&mut self, host: &str) -> &mut Machine {
+        self.machines.get_mut(host).unwrap_or_else(|| panic!("no host {host}"))
+    }
+
+    /// A second passes.
+    pub fn tick(&mut self) -> i64 {
+        self.now += 1_000_000;
+        self.now
+    }
+
+    /// Facts of the hosts that take part, in inventory order.
+    pub fn facts(&self) -> IndexMap<String, HostFacts> {
+        let hosts = self.topology.hosts.keys().filter(|host| !self.excluded.contains(host));
+        hosts.map(|host| (host.clone(), self.machines[host].facts(&self.of(host), self.now))).collect()
+    }
+
+    /// Desired state of one host.
+    pub fn of(&self, host: &str) -> Vec<&Resource> {
+        self.resources.iter().filter(|resource| resource.address.host == host).collect()
+    }
+
+    /// The plan over these hosts.
+    pub fn plan(&self) -> Plan {
+        self.plan_over(&self.facts())
+    }
+
+    /// The plan over these facts.
+    pub fn plan_over(&self, facts: &IndexMap<String, HostFacts>) -> Plan {
+        let hashes = self.values.iter().map(|(name, value)| (name.clone(), nonced(value))).collect();
+        let input = Input::new(&self.topology, &self.resources, facts, &hashes, &self.excluded, self.allow);
+        plan(&input)
+    }
+
+    /// Nothing is left to do, or this says what.
+    pub fn assert_settled(&self) {
+        let plan = self.plan();
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "not settled: {}", crate::tell(&plan));
+        let counted: usize = self
+            .topology
+            .hosts
+            .keys()
+            .filter(|host| !self.excluded.contains(host))
+            .map(|host| self.of(host).len())
+            .sum();
+        assert_eq!(plan.unchanged, counted);
+    }
+}
+
+/// What an inventory's text means.
+pub fn meaning(text: &str, lock: &Lock) -> Result<(Topology, Vec<Resource>, Lock), String> {
+    let (inventory, found) = inventory::parse(text);
+    let inventory = inventory.ok_or_else(|| format!("{found:#?}"))?;
+    let resolved = topology::resolve(&inventory, lock);
+    let topology = resolved.topology.ok_or_else(|| format!("{:#?}", resolved.diagnostics))?;
+    let resources = expand(&Modules::builtin(), &topology).map_err(|errors| format!("{errors:#?}"))?;
+    Ok((topology, resources, resolved.lock))
+}
