@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::Value;
 
 /// A finished run of the binary.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answer {
     /// Exit code; 128 + signal if a signal ended it.
     pub code: i32,

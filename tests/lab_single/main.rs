@@ -10,6 +10,8 @@ mod answer;
 mod changes;
 mod drift;
 mod quiet;
+mod runs;
+mod secrets;
 mod site;
 #[path = "../throwaway/mod.rs"]
 #[allow(dead_code)]
@@ -37,6 +39,13 @@ const SCENARIOS: &[Scenario] = &[
     ("change: a secret", changes::a_secret_changes),
     ("refused: a foreign nginx file", changes::a_foreign_nginx_file_is_broken),
     ("refused: an option by Synapse", changes::synapse_refuses_an_option),
+    ("run: two at once", runs::two_at_once),
+    ("run: a prompt", runs::a_prompt),
+    ("run: SIGINT", runs::interrupted_once),
+    ("run: SIGINT twice", runs::interrupted_twice),
+    ("run: SIGTERM", runs::terminated_once),
+    ("secrets: canaries", secrets::no_secret_is_anywhere_else),
+    ("strings: PyYAML", secrets::strings_arrive),
     ("a client is served", changes::a_client_is_served),
 ];
 
@@ -45,9 +54,11 @@ const SCENARIOS: &[Scenario] = &[
 fn a_host_lives() {
     let only = std::env::var("SYNPROV_TEST_ONLY").unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || only.split(',').any(|word| name.contains(word));
-    let site = Site::up();
+    assert!(SCENARIOS.iter().any(|(name, _)| wanted(name)), "no scenario is called {only}");
+    let mut site = Site::up();
     let began = Instant::now();
-    site.run(&["apply", "--yes", "--diff", "none"]).exits(0);
+    secrets::watch(&site);
+    site.first = site.run(&["apply", "--yes", "-vvv"]).exits(0);
     site.is_settled();
     eprintln!("provisioned in {:.0} s", began.elapsed().as_secs_f32());
     let mut failed = Vec::new();

@@ -36,6 +36,8 @@ pub struct Site {
     pub lab: Lab,
     /// Directory of the inventory.
     pub directory: PathBuf,
+    /// What the apply to the bare host said.
+    pub first: Answer,
     env: RefCell<BTreeMap<String, String>>,
     // In this order: the lab goes first.
     _removed: Option<Removed>,
@@ -66,7 +68,9 @@ impl Site {
                 std::fs::write(directory.join(name), value).unwrap();
             }
         }
-        let site = Self { lab, directory, env: RefCell::new(env), _removed: removed, _temporary: temporary };
+        let first = Answer::default();
+        let site =
+            Self { lab, directory, first, env: RefCell::new(env), _removed: removed, _temporary: temporary };
         site.write(INVENTORY);
         site
     }
