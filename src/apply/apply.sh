@@ -613,15 +613,23 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
     done
 }
 
-start_units() { # UNIT...: enabled and started side by side; await comes after
-    local unit state
+# A mask is undone like any other change of somebody's: the plan has shown it.
+unmask_units() { # UNIT...
+    local unit
     for unit in "$@"; do
-        state=$(property "$unit" UnitFileState)
-        case $state in
-            masked-runtime) systemctl unmask --runtime --quiet -- "$unit" ;;
-            masked) complain "$unit is masked; if that is not meant: systemctl unmask $unit"; return 1 ;;
+        case $(property "$unit" UnitFileState) in
+            masked-runtime) systemctl unmask --runtime --quiet -- "$unit" || return 1 ;;
+            masked) systemctl unmask --quiet -- "$unit" || return 1 ;;
         esac
     done
+}
+
+enable_units() { # UNIT...
+    unmask_units "$@" && systemctl enable --quiet -- "$@"
+}
+
+start_units() { # UNIT...: enabled and started side by side; await comes after
+    unmask_units "$@" || return 1
     systemctl enable --quiet -- "$@" 2>&1 | grep -v -e 'not meant to be enabled' || true
     systemctl reset-failed -- "$@" 2> /dev/null
     systemctl start --no-block -- "$@"

@@ -158,11 +158,7 @@ impl Frame {
                 self.await_ready(service, "");
             }
             Action::Enable { units } => {
-                self.call(
-                    ["systemctl", "enable", "--quiet", "--"]
-                        .into_iter()
-                        .chain(units.iter().map(String::as_str)),
-                );
+                self.call(["enable_units"].into_iter().chain(units.iter().map(String::as_str)));
             }
             Action::Stop { unit, ports, drain_seconds, disable } => {
                 for port in ports {
