@@ -121,9 +121,10 @@ impl Frame {
                 for (name, value) in settings {
                     self.call(["postgresql_setting", name, value]);
                 }
-                if *restart {
-                    self.call(["systemctl", "restart", "postgresql.service"]);
+                if let Some(service) = restart {
+                    self.call(["systemctl", "restart", "--", &service.unit]);
                     self.call(["wait_for_postgresql"]);
+                    self.await_ready(service, "");
                 }
                 self.call(["postgresql_role", role, password_file]);
                 self.call(["postgresql_database", database, role]);
