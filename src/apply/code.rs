@@ -5,14 +5,12 @@ use crate::plan::step::{Action, SecretFile, StagedFile, Startable};
 use crate::resource::FileSet;
 use crate::secret::Secret;
 
-/// Seconds a service other than main may take to be ready.
-const READY_SECONDS: u32 = 120;
-
 /// Code and payload of one frame.
 #[derive(Debug, Default)]
 pub struct Frame {
     code: String,
     payload: Vec<u8>,
+    ready_seconds: u32,
 }
 
 impl Frame {
@@ -57,12 +55,14 @@ impl Frame {
         Secret::new(bytes)
     }
 
-    /// Appends what `action` does. `secret` gives values; only staging and secrets ask for them.
+    /// Appends what `action` does. A service other than main may take `ready_seconds`; `secret` gives values; only staging and secrets ask for them.
     pub fn act(
         &mut self,
         action: &Action,
+        ready_seconds: u32,
         secret: impl Fn(&str) -> Option<Secret>,
     ) -> Result<(), QuoteError> {
+        self.ready_seconds = ready_seconds;
         match action {
             Action::InstallPackages { packages } => {
                 self.call(["install_packages"].into_iter().chain(packages.iter().map(String::as_str)));
@@ -222,7 +222,7 @@ impl Frame {
     /// `old`: a shell expression for the InvocationID that is not the new one; empty: any will do.
     fn await_ready(&mut self, service: &Startable, old: &str) {
         let ready = &service.ready;
-        let deadline = if ready.unlimited { 0 } else { READY_SECONDS };
+        let deadline = if ready.unlimited { 0 } else { self.ready_seconds };
         let old = if old.is_empty() { "''" } else { old };
         let mut conditions: Vec<String> = Vec::new();
         conditions.extend(ready.listens.iter().map(|address| format!("listens={address}")));
