@@ -48,10 +48,11 @@ serve() {
     prepare_state || { say error "cannot write $state"; return 0; }
     exec {out}>&1
     (
-        exec {lock}>&-
+        exec {lock}>&- {out}>&-
         while kill -0 $$ 2> /dev/null; do
             printf 'beat\n' || exit
-            sleep 5
+            # A sleep that outlives us must not hold the connection open.
+            sleep 5 > /dev/null
         done
     ) < /dev/null 2> /dev/null &
     local heart=$!
@@ -599,6 +600,18 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
         if [[ -z $missing ]]; then
             answer started "$unit" "$invocation" "$(children "$unit" | tr ' ' '\n' | cut -d@ -f2 | sort -n | tail -n 1)"
             return 0
+        fi
+        if [[ $state == activating ]] && ((SECONDS - told >= 3 || (limit > 0 && SECONDS - began >= limit))); then
+            # Its own start waits for something; most likely for one of these.
+            for condition in "$@"; do
+                value=${condition#*=}
+                case $condition in
+                    redis=*) connects "$value" || missing="Redis at $value can be reached from this host" ;;
+                    reaches=*) connects "$value" || missing="$value can be reached from this host" ;;
+                    *) continue ;;
+                esac
+                [[ $missing == systemd* ]] || break
+            done
         fi
         if ((limit > 0 && SECONDS - began >= limit)); then
             complain "$unit is not ready after $limit s: waited until $missing"

@@ -4,17 +4,15 @@ use indexmap::IndexMap;
 
 use super::quote::{QuoteError, render, shell};
 use crate::plan::step::{Action, SecretFile, StagedFile, Startable};
-use crate::resource::{FileSet, Ready};
+use crate::resource::FileSet;
 use crate::secret::Secret;
-
-/// Seconds a service other than main may take to be ready.
-const READY_SECONDS: u32 = 120;
 
 /// Code and payload of one frame.
 #[derive(Debug, Default)]
 pub struct Frame {
     code: String,
     payload: Vec<u8>,
+    ready_seconds: u32,
 }
 
 impl Frame {
@@ -59,15 +57,18 @@ impl Frame {
         Secret::new(bytes)
     }
 
-    /// Appends what `action` does. `secret` gives values; only staging and secrets ask for them.
+    /// Appends what `action` does. A service other than main may take `ready_seconds`; `secret` gives
+    /// values, only staging and secrets ask for them.
     ///
     /// `resolved`: sets of Python packages that pip chose earlier in this apply, by Python tag.
     pub fn act(
         &mut self,
         action: &Action,
+        ready_seconds: u32,
         secret: impl Fn(&str) -> Option<Secret>,
         resolved: &IndexMap<String, Vec<String>>,
     ) -> Result<(), QuoteError> {
+        self.ready_seconds = ready_seconds;
         match action {
             Action::InstallPackages { packages } => {
                 self.call(["install_packages"].into_iter().chain(packages.iter().map(String::as_str)));
@@ -123,30 +124,20 @@ impl Frame {
                 self.call(["raise_directive", path, directive, &value.to_string()]);
             }
             Action::DaemonReload => self.call(["systemctl", "daemon-reload"]),
-            Action::PreparePostgresql {
-                role,
-                password_file,
-                database,
-                settings,
-                peers,
-                restart,
-                listens,
-            } => {
+            Action::PreparePostgresql { role, password_file, database, settings, peers, restart } => {
                 self.call(["wait_for_postgresql"]);
                 for (name, value) in settings {
                     self.call(["postgresql_setting", name, value]);
                 }
-                if *restart {
-                    self.call(["systemctl", "restart", "postgresql.service"]);
+                if let Some(service) = restart {
+                    self.call(["systemctl", "restart", "--", &service.unit]);
                     self.call(["wait_for_postgresql"]);
+                    self.await_ready(service, "");
                 }
                 self.call(["postgresql_role", role, password_file]);
                 self.call(["postgresql_database", database, role]);
                 let peers = peers.iter().map(String::as_str);
                 self.call(["postgresql_peers", role, database].into_iter().chain(peers));
-                let unit = "postgresql.service".to_owned();
-                let ready = Ready { listens: listens.clone(), ..Ready::default() };
-                self.await_ready(&Startable { unit, ready }, "");
             }
             Action::CheckPostgresql { python, user, conninfo } => {
                 self.call(["check_postgresql", user, python, conninfo]);
@@ -235,7 +226,7 @@ impl Frame {
     /// `old`: a shell expression for the InvocationID that is not the new one; empty: any will do.
     fn await_ready(&mut self, service: &Startable, old: &str) {
         let ready = &service.ready;
-        let deadline = if ready.unlimited { 0 } else { READY_SECONDS };
+        let deadline = if ready.unlimited { 0 } else { self.ready_seconds };
         let old = if old.is_empty() { "''" } else { old };
         let mut conditions: Vec<String> = Vec::new();
         conditions.extend(ready.listens.iter().map(|address| format!("listens={address}")));

@@ -105,6 +105,8 @@ pub struct Job<'a> {
     pub addresses: &'a BTreeMap<String, String>,
     /// Plans again, from the facts under the lock.
     pub replan: &'a dyn Fn(&IndexMap<String, HostFacts>) -> Plan,
+    /// Seconds a service other than main may take to be ready.
+    pub ready_seconds: u32,
     /// Number of the signal received, and how many there were: see [`Interrupts`].
     pub interrupts: &'a Interrupts,
 }
@@ -345,8 +347,12 @@ impl<'a> Run<'a> {
         let mut lines = self.unwritten.remove(&step.host).unwrap_or_default();
         lines.push_str(&self.ledger.before(step));
         frame.record(&lines);
-        let outcome =
-            frame.act(&step.action, |name| self.ledger.secret(name).cloned(), &self.ledger.resolved);
+        let outcome = frame.act(
+            &step.action,
+            self.job.ready_seconds,
+            |name| self.ledger.secret(name).cloned(),
+            &self.ledger.resolved,
+        );
         observer.begins(step);
         match outcome {
             Ok(()) => {

@@ -20,6 +20,9 @@ use crate::plan::Plan;
 use crate::render::plan::{DiffStyle, Style, text};
 use crate::render::report;
 
+/// Default of `--ready-timeout`.
+const READY_SECONDS: u32 = 120;
+
 /// `synprov apply`.
 #[derive(Debug, Args)]
 #[command(
@@ -35,6 +38,10 @@ pub struct ApplyArgs {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+
+    /// Seconds a service may take to be ready; the main process takes what its schema needs
+    #[arg(long, value_name = "SECONDS", default_value_t = READY_SECONDS, value_parser = clap::value_parser!(u32).range(1..=86400))]
+    ready_timeout: u32,
 
     /// How much of what changes inside files is shown
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
@@ -61,7 +68,7 @@ pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {
 impl ApplyArgs {
     /// What `rehearse` applies with: nobody is asked.
     pub fn rehearsal(inventory: InventoryArgs, hosts: HostArgs, diff: DiffStyle) -> Self {
-        Self { inventory, hosts, yes: true, diff, json: false }
+        Self { inventory, hosts, yes: true, ready_timeout: READY_SECONDS, diff, json: false }
     }
 }
 
@@ -151,6 +158,7 @@ fn perform(
             modules: &loaded.modules,
             addresses: &addresses,
             replan: &replan,
+            ready_seconds: arguments.ready_timeout,
             interrupts: &interrupts,
         };
         // At once, so that an apply that is killed later has it in the lock all the same.

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::Operation;
+use super::change::{Change, Operation};
 use super::leave::{Left, recorded_instances};
 use super::service::is_active;
 use super::step::{Action, MadeDirectory, SecretFile, StagedFile, Startable, Step, SynapseCheck};
@@ -18,10 +18,11 @@ use crate::topology::SecretShape;
 
 /// Longest wait for requests in flight before a leaving worker stops, seconds.
 const DRAIN_SECONDS: u32 = 60;
-/// The distribution's unit for its PostgreSQL clusters.
-const POSTGRESQL: &str = "postgresql.service";
 /// Settings PostgreSQL reads only at its start (its manual, "Connections and Authentication").
 const AT_START_ONLY: [&str; 3] = ["listen_addresses", "max_connections", "port"];
+
+/// The unit of Debian's clusters.
+const POSTGRESQL: &str = "postgresql.service";
 
 /// All steps, in order.
 pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Left) -> Vec<Step> {
@@ -381,7 +382,7 @@ impl<'a> Builder<'a, '_> {
                         Some((name.strip_prefix("setting ")?.to_owned(), after.clone()?))
                     })
                     .collect();
-                let restart = settings.iter().any(|(name, _)| AT_START_ONLY.contains(&name.as_str()));
+                let restart = needs_restart(change);
                 let password_file = self
                     .input
                     .topology
@@ -395,8 +396,7 @@ impl<'a> Builder<'a, '_> {
                     database: database.clone(),
                     settings,
                     peers: peers.clone(),
-                    restart,
-                    listens: self.postgresql_listens(&host),
+                    restart: restart.then(|| self.cluster(&host)).flatten(),
                 };
                 self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
             }
@@ -404,14 +404,16 @@ impl<'a> Builder<'a, '_> {
         self.check_external();
     }
 
-    /// Where the cluster of this host must listen once its settings are made.
-    fn postgresql_listens(&self, host: &str) -> Vec<String> {
-        let services = self.considered.iter().filter(|one| one.resource.address.host == host);
-        let ready = services.filter_map(|one| match &one.resource.body {
-            Body::Service { unit, ready, .. } if unit == POSTGRESQL => Some(ready.listens.clone()),
-            _ => None,
-        });
-        ready.flatten().collect()
+    /// The service of PostgreSQL on a host, with everything it has to listen on.
+    fn cluster(&self, host: &str) -> Option<Startable> {
+        self.considered.iter().filter(|one| one.resource.address.host == host).find_map(|one| {
+            match &one.resource.body {
+                Body::Service { unit, ready, .. } if unit == POSTGRESQL => {
+                    Some(Startable { unit: unit.clone(), ready: ready.clone() })
+                }
+                _ => None,
+            }
+        })
     }
 
     /// An external PostgreSQL is asked before the first process of this apply that would use it.
@@ -502,10 +504,8 @@ impl<'a> Builder<'a, '_> {
             for one in of_stage {
                 let Body::Service { unit, ready, reload, .. } = &one.resource.body else { continue };
                 let mut service = Startable { unit: unit.clone(), ready: ready.clone() };
-                if unit == POSTGRESQL
-                    && self.changed(&host).iter().any(|one| one.resource.address.kind == "postgresql")
-                {
-                    // It listens where it should only after its settings are made, in the step after this one.
+                if unit == POSTGRESQL && self.changed(&host).iter().any(|one| settles_after_start(one)) {
+                    // Where it listens is set while it runs: the step after this one waits for that.
                     service.ready.listens.clear();
                 }
                 let active = self.input.facts[&host].units.get(unit).is_some_and(is_active);
@@ -603,6 +603,17 @@ impl<'a> Builder<'a, '_> {
 pub(crate) fn holds(instance: &crate::topology::Instance) -> Vec<String> {
     let writes = instance.writes.iter().map(|stream| format!("writes:{stream}"));
     writes.chain(instance.runs.iter().map(|job| format!("runs:{job}"))).collect()
+}
+
+/// A change of PostgreSQL's settings that works only after a restart.
+fn needs_restart(change: &Change) -> bool {
+    change.attributes.iter().any(|(name, ..)| {
+        name.strip_prefix("setting ").is_some_and(|setting| AT_START_ONLY.contains(&setting))
+    })
+}
+
+fn settles_after_start(one: &Considered<'_>) -> bool {
+    matches!(one.resource.body, Body::Postgresql { .. }) && one.change.as_ref().is_some_and(needs_restart)
 }
 
 /// Smallest set of directories that contains every staged file: what the staged tree is laid over.

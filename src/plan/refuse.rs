@@ -201,7 +201,7 @@ fn datastore_restart(input: &Input<'_>, considered: &[Considered<'_>], steps: &[
     steps
         .iter()
         .filter(|step| match &step.action {
-            Action::PreparePostgresql { restart, .. } => *restart,
+            Action::PreparePostgresql { restart, .. } => restart.is_some(),
             Action::Restart { service } => datastore(&service.unit),
             _ => false,
         })

@@ -180,10 +180,8 @@ pub enum Action {
         settings: Vec<(String, String)>,
         /// Peers to be let in; replaces our block.
         peers: Vec<String>,
-        /// The settings only work after a restart, which this step then does.
-        restart: bool,
-        /// Addresses it must listen on in the end.
-        listens: Vec<String>,
+        /// The settings only work after a restart of this service, which this step then does.
+        restart: Option<Startable>,
     },
     /// Asks an external PostgreSQL for version, locale and log-in, with the venv's own driver.
     CheckPostgresql {
@@ -278,7 +276,7 @@ impl Action {
             Action::PreparePostgresql { database, restart, .. } => {
                 format!(
                     "prepare PostgreSQL for database {database}{}",
-                    if *restart { ", RESTARTING PostgreSQL" } else { "" }
+                    if restart.is_some() { ", RESTARTING PostgreSQL" } else { "" }
                 )
             }
             Action::CheckPostgresql { .. } => "check the external PostgreSQL".to_owned(),

@@ -179,7 +179,7 @@ fn full_diff(out: &mut String, change: &Change, text: &str, verbose: bool, paint
 
 fn one_step(out: &mut String, step: &Step, width: usize, paint: &Paint) {
     let title = clean(&step.action.title());
-    let loud = matches!(&step.action, Action::PreparePostgresql { restart: true, .. });
+    let loud = matches!(&step.action, Action::PreparePostgresql { restart: Some(_), .. });
     let title = if loud { paint.red(&title) } else { title };
     let why = paint.dim(&format!("({})", clean(&step.why)));
     let _ = writeln!(out, "  {:>width$}. {}: {title} {why}", step.id + 1, step.host);

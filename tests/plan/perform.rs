@@ -130,13 +130,13 @@ impl World {
                 *found = *value;
             }
             Action::DaemonReload => daemon_reload(self.machine(host)),
-            Action::PreparePostgresql { role, password_file, database, settings, peers, restart, .. } => {
+            Action::PreparePostgresql { role, password_file, database, settings, peers, restart } => {
                 let machine = self.machine(host);
                 assert_eq!(machine.units["postgresql.service"].active, "active");
                 assert!(machine.text(password_file).is_some(), "no password");
                 let postgresql = machine.postgresql.as_mut().unwrap();
                 for (name, value) in settings {
-                    postgresql.settings.insert(name.clone(), (value.clone(), !restart));
+                    postgresql.settings.insert(name.clone(), (value.clone(), restart.is_none()));
                 }
                 postgresql.role = Some(true);
                 let ours = ("UTF8".to_owned(), "C".to_owned(), "C".to_owned(), role.clone());
@@ -145,7 +145,7 @@ impl World {
                 let bare = |peer: &String| peer.split('/').next().unwrap().to_owned();
                 postgresql.peers = peers.iter().map(bare).collect();
                 postgresql.peers.sort();
-                if *restart {
+                if restart.is_some() {
                     machine.start("postgresql.service", now, false);
                 }
             }
