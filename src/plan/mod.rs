@@ -7,6 +7,7 @@ pub mod change;
 pub mod diff;
 pub mod input;
 mod leave;
+mod limit;
 pub(crate) mod order;
 mod refuse;
 pub mod service;
