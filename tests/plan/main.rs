@@ -8,6 +8,7 @@
 
 mod causes;
 mod growing;
+mod hosts;
 mod inventories;
 mod leaving;
 mod machine;
@@ -15,6 +16,7 @@ mod mutations;
 mod order;
 mod perform;
 mod properties;
+mod restarts;
 mod world;
 
 use std::fmt::Write as _;
