@@ -91,6 +91,7 @@ impl<'a> Ledger<'a> {
             let mut entry =
                 old.cloned().unwrap_or_else(|| Entry { meta: desired.meta.clone(), ..Entry::default() });
             entry.pending.clone_from(&desired.applied);
+            on_the_way(address, &mut entry);
             lines.push_str(&entry.line(address));
         }
         if let Action::Swap { owes, .. } | Action::RaiseDirective { owes, .. } = &step.action {
@@ -100,6 +101,17 @@ impl<'a> Ledger<'a> {
                     started.owed = Some(reason.clone());
                     lines.push_str(&entry.line(address));
                 }
+            }
+        }
+        if let Action::Stop { unit, disable: false, .. } = &step.action {
+            // It starts again later in this plan; should that never happen, it was us who stopped it.
+            let address = format!("/service:{unit}");
+            let known = record.entries.iter().filter(|(known, _)| known.ends_with(&address));
+            for (known, entry) in known {
+                let mut entry = entry.clone();
+                entry.pending.clone_from(&entry.applied);
+                on_the_way(known, &mut entry);
+                lines.push_str(&entry.line(known));
             }
         }
         lines
@@ -189,6 +201,15 @@ impl<'a> Ledger<'a> {
                 }
             }
         }
+    }
+}
+
+/// A service that is being stopped or started may be found in any state if we die on the way.
+fn on_the_way(address: &str, entry: &mut Entry) {
+    if let Some(active) = entry.pending.as_mut().and_then(|pending| pending.get_mut("active"))
+        && address.contains("/service:")
+    {
+        KNOWN_AFTER_APPLY.clone_into(active);
     }
 }
 

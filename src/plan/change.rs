@@ -74,15 +74,23 @@ pub fn compare(
     // An apply that died may have got as far as its pending values, wholly or, attribute by
     // attribute, in part: that is our own unfinished work and nobody else's.
     let ours = |key: &String, value: &String| {
-        let known = [&entry.applied, &entry.pending].into_iter().flatten().filter_map(|known| known.get(key));
-        known.into_iter().any(|known| known == value || known.contains(super::values::UNKNOWN))
+        let mut known = [&entry.applied, &entry.pending]
+            .into_iter()
+            .flatten()
+            .filter_map(|known| known.get(key))
+            .peekable();
+        // What was none of our business until now (one more setting, one more package) is nobody's drift.
+        known.peek().is_none() || known.any(|known| known == value || known.contains(super::values::UNKNOWN))
     };
     let Some(applied) = &entry.applied else {
         let unfinished = entry.pending.is_some();
         return Some((Operation::Update, if unfinished { Cause::Intended } else { Cause::Unmanaged }));
     };
     let untouched = actual.iter().all(|(key, value)| ours(key, value))
-        && applied.keys().all(|key| actual.contains_key(key) || entry.pending.is_some());
+        && applied.keys().all(|key| {
+            // What is no longer our business is not asked about.
+            actual.contains_key(key) || !desired.contains_key(key) || entry.pending.is_some()
+        });
     let cause = if untouched {
         Cause::Intended
     } else if applied == desired {

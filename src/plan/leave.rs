@@ -5,6 +5,9 @@ use super::{Input, desired_addresses};
 use crate::facts::record::{Entry, RecordedInstance};
 use crate::plan::values;
 
+/// nginx's unit, which is not ours and stays where it leaves.
+pub(super) const NGINX: &str = "nginx.service";
+
 /// What leaves.
 #[derive(Debug, Default)]
 pub(super) struct Left {
@@ -14,6 +17,10 @@ pub(super) struct Left {
     pub units: Vec<(String, String, Vec<u16>)>,
     /// Files to remove: host, path, keep a copy.
     pub files: Vec<(String, String, bool)>,
+    /// Drop-ins of units that stay, removed before those start again: host, path, keep a copy.
+    pub drop_ins: Vec<(String, String, bool)>,
+    /// Files of an nginx that serves us no longer: host, path, keep a copy.
+    pub proxy_files: Vec<(String, String, bool)>,
     /// Directories to remove if empty: host, path.
     pub directories: Vec<(String, String)>,
     /// Record entries that go: host, address.
@@ -75,35 +82,64 @@ impl Left {
             _ => false,
         };
         self.forgotten.push((host.to_owned(), address.to_owned()));
+        let change = |operation, cause, attributes| Change {
+            address: address.to_owned(),
+            host: host.to_owned(),
+            module: module.to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            operation,
+            cause,
+            reason: reason(operation, cause).to_owned(),
+            attributes,
+            diff: None,
+        };
         let Some(actual) = actual.filter(|_| removable) else {
-            if let Some(command) = manual(kind, name).filter(|_| !removable) {
+            if let Some(command) = manual(kind, name, entry).filter(|_| !removable) {
                 self.notes.push(format!(
                     "{host}: {kind} {name} left the inventory and stays; to remove it: {command}"
                 ));
+                self.changes.push(change(Operation::Forget, Cause::Intended, Vec::new()));
             }
             return;
         };
         let known = [&entry.applied, &entry.pending];
         let edited = kind == "file" && !known.into_iter().flatten().any(|known| *known == actual);
         match kind {
-            "file" => self.files.push((host.to_owned(), name.to_owned(), edited)),
+            "file" => {
+                let file = (host.to_owned(), name.to_owned(), edited);
+                let of_nginx = entry.meta.get("set").map(String::as_str) == Some("nginx");
+                if of_nginx && !runs_on(input, host, NGINX) {
+                    self.proxy_files.push(file);
+                } else if drop_in_of(input, host, name) {
+                    self.drop_ins.push(file);
+                } else {
+                    self.files.push(file);
+                }
+            }
             "directory" => self.directories.push((host.to_owned(), name.to_owned())),
             _ => self.units.push((host.to_owned(), name.to_owned(), ports(input, name))),
         }
         let cause = if edited { Cause::Drift } else { Cause::Intended };
-        self.changes.push(Change {
-            address: address.to_owned(),
-            host: host.to_owned(),
-            module: module.to_owned(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            operation: Operation::Delete,
-            cause,
-            reason: reason(Operation::Delete, cause).to_owned(),
-            attributes: differences(Some(&actual), None),
-            diff: None,
-        });
+        self.changes.push(change(Operation::Delete, cause, differences(Some(&actual), None)));
     }
+}
+
+/// Whether the path is a drop-in of a unit that is still desired on the host.
+fn drop_in_of(input: &Input<'_>, host: &str, path: &str) -> bool {
+    let Some((unit, _)) = path.strip_prefix("/etc/systemd/system/").and_then(|below| below.split_once(".d/"))
+    else {
+        return false;
+    };
+    runs_on(input, host, unit)
+}
+
+/// Whether the unit is desired on the host.
+fn runs_on(input: &Input<'_>, host: &str, unit: &str) -> bool {
+    input.resources.iter().any(|one| {
+        let address = &one.address;
+        address.kind == "service" && address.host == host && address.name == unit
+    })
 }
 
 /// Ports the recorded instance behind a unit listens on: what has to drain before it stops.
@@ -125,14 +161,21 @@ pub(super) fn recorded_instances<'a>(
         .flat_map(|topology| &topology.instances)
 }
 
-/// What a person would type to remove what synprov never removes.
-fn manual(kind: &str, name: &str) -> Option<String> {
+/// What a person would type to remove what synprov never removes. What is gone already needs no word.
+fn manual(kind: &str, name: &str, entry: &Entry) -> Option<String> {
     match kind {
         "postgresql" => Some(format!("sudo -u postgres dropdb {name}  (this destroys all data)")),
         "user" => Some(format!("userdel {name}")),
-        "secret" => None,
+        "secret" => {
+            let path = entry.meta.get("path")?;
+            Some(format!("rm {path}  (nothing can make the same value again)"))
+        }
         "venv" => Some(format!("rm -r {name}")),
         "directory" => Some(format!("rm -r {name}  (holds data)")),
+        "packages" => {
+            let names: Vec<&str> = entry.applied.as_ref()?.keys().map(String::as_str).collect();
+            Some(format!("apt-get purge {}  (others may use them)", names.join(" ")))
+        }
         _ => None,
     }
 }

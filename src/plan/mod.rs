@@ -7,6 +7,7 @@ pub mod change;
 pub mod diff;
 pub mod input;
 mod leave;
+mod limit;
 pub(crate) mod order;
 mod refuse;
 pub mod service;
@@ -190,7 +191,8 @@ fn explain_service(change: &mut Change, values: &values::Values) {
     let outdated = actual.get("configuration").and_then(|text| text.strip_prefix("outdated: "));
     if let Some(reason) = outdated {
         change.reason = reason.to_owned();
-        let only = change.attributes.iter().all(|(name, ..)| name == "configuration");
+        let of_files = |name: &str| matches!(name, "configuration" | "unit file");
+        let only = change.attributes.iter().all(|(name, ..)| of_files(name));
         if only && change.cause != Cause::Unmanaged {
             let drift = reason.contains("was edited") || reason.contains("was started before");
             change.cause = if drift { Cause::Drift } else { Cause::Intended };
@@ -224,6 +226,9 @@ fn entry_for(resource: &Resource, desired: Attributes, reads: Option<&Reads>) ->
         }
         Body::Directory { keep, .. } => {
             entry.meta.insert("keep".to_owned(), keep.to_string());
+        }
+        Body::Secret { path, .. } => {
+            entry.meta.insert("path".to_owned(), path.clone());
         }
         Body::File { set, .. } => {
             entry.meta.insert("set".to_owned(), set.name().to_owned());

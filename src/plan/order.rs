@@ -9,11 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Operation};
-use super::leave::{Left, recorded_instances};
+use super::leave::{Left, NGINX, recorded_instances};
 use super::service::is_active;
 use super::step::{Action, MadeDirectory, SecretFile, StagedFile, Startable, Step, SynapseCheck};
 use super::{Considered, Input};
-use crate::resource::{Body, FileSet, Stage};
+use crate::resource::{Body, FileSet, Ready, Stage};
 use crate::topology::SecretShape;
 
 /// Longest wait for requests in flight before a leaving worker stops, seconds.
@@ -37,6 +37,7 @@ pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Lef
     for set in [FileSet::Plain, FileSet::Redis, FileSet::Synapse, FileSet::Systemd] {
         builder.swap(set);
     }
+    builder.remove_drop_ins();
     builder.daemon_reload();
     builder.datastores();
     builder.gate();
@@ -49,6 +50,8 @@ pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Lef
     builder.directives();
     builder.swap(FileSet::Nginx);
     builder.services(Stage::Proxy, &vacated);
+    builder.gate();
+    builder.former_proxies();
     builder.gate();
     builder.stop_leaving(&vacated);
     builder.remove();
@@ -326,6 +329,17 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
+    /// What a unit that stays is no longer told has to be gone before it starts again.
+    fn remove_drop_ins(&mut self) {
+        for host in self.hosts() {
+            let files: Vec<(String, bool)> = files_of(&self.left.drop_ins, &host);
+            if !files.is_empty() {
+                let action = Action::Remove { files, directories: Vec::new() };
+                self.push(&host, action, "they left the inventory", Vec::new());
+            }
+        }
+    }
+
     /// Restarts that follow from new contents of `paths`. Written down with the act itself, so that
     /// a restart owed is never forgotten.
     fn owed(&self, host: &str, paths: &BTreeSet<&str>) -> Vec<(String, String)> {
@@ -340,7 +354,8 @@ impl<'a> Builder<'a, '_> {
     fn daemon_reload(&mut self) {
         for host in self.hosts() {
             let facts = &self.input.facts[&host];
-            let swapped = !self.files(&host, FileSet::Systemd).is_empty();
+            let swapped = !self.files(&host, FileSet::Systemd).is_empty()
+                || self.left.drop_ins.iter().any(|(of, ..)| *of == host);
             let stale: Vec<&Considered<'_>> = self
                 .considered
                 .iter()
@@ -463,8 +478,8 @@ impl<'a> Builder<'a, '_> {
             let moved = topology.instances.iter().any(|now| &now.name == name && now.host != instance.host);
             let taken = instance.holds.iter().find(|held| {
                 let (was, now) = (before.get(held.as_str()), after.get(*held));
-                // Held by others now, or a sharded list that has another shape.
-                now.is_some_and(|now| !now.is_empty() && was != Some(now))
+                // Held by others now (by main, if nobody is named), or a list that has another shape.
+                was != now
             });
             let reason = match (moved, taken) {
                 (true, _) => "it runs on another host from now on".to_owned(),
@@ -473,6 +488,16 @@ impl<'a> Builder<'a, '_> {
             };
             let Some(facts) = self.input.facts.get(&instance.host) else { continue };
             if !facts.units.get(&instance.unit).is_some_and(is_active) {
+                continue;
+            }
+            // What runs with all that is asked of it now has let go already: an apply was cut short.
+            let current = self.considered.iter().any(|one| {
+                let address = &one.resource.address;
+                address.kind == "service"
+                    && (&address.host, &address.name) == (&instance.host, &instance.unit)
+                    && outdated(one).is_none()
+            });
+            if current {
                 continue;
             }
             let leaves = self
@@ -515,15 +540,16 @@ impl<'a> Builder<'a, '_> {
                     }
                 } else if outdated(one).is_some() {
                     restart.push((one, service, *reload));
-                } else if one
-                    .change
-                    .as_ref()
-                    .is_some_and(|change| change.attributes.iter().any(|(name, ..)| name == "enabled"))
-                {
+                } else if has(one, "enabled") {
                     enable.push((one, unit.clone()));
                 }
             }
             for (one, service, reload) in restart {
+                if has(one, "enabled") {
+                    // It is as desired only once it has restarted too.
+                    let units = vec![service.unit.clone()];
+                    self.push(&host, Action::Enable { units }, "it would not start at boot", Vec::new());
+                }
                 let action = if reload { Action::Reload { service } } else { Action::Restart { service } };
                 self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
             }
@@ -570,15 +596,26 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
+    /// An nginx that is not ours to stop goes on serving what is removed until it reads again.
+    fn former_proxies(&mut self) {
+        for host in self.hosts() {
+            let files = files_of(&self.left.proxy_files, &host);
+            if files.is_empty() {
+                continue;
+            }
+            let action = Action::Remove { files, directories: Vec::new() };
+            self.push(&host, action, "the proxy left this host", Vec::new());
+            if self.input.facts[&host].units.get(NGINX).is_some_and(is_active) {
+                let service = Startable { unit: NGINX.to_owned(), ready: Ready::default() };
+                let why = "it serves what was removed until it reads its files again";
+                self.push(&host, Action::Reload { service }, why, Vec::new());
+            }
+        }
+    }
+
     fn remove(&mut self) {
         for host in self.hosts() {
-            let files: Vec<(String, bool)> = self
-                .left
-                .files
-                .iter()
-                .filter(|(of, ..)| *of == host)
-                .map(|(_, path, copy)| (path.clone(), *copy))
-                .collect();
+            let files = files_of(&self.left.files, &host);
             let mut directories: Vec<String> = self
                 .left
                 .directories
@@ -597,6 +634,12 @@ impl<'a> Builder<'a, '_> {
             }
         }
     }
+}
+
+/// Files that leave a host, with whether a copy is kept.
+fn files_of(files: &[(String, String, bool)], host: &str) -> Vec<(String, bool)> {
+    let here = files.iter().filter(|(of, ..)| of == host);
+    here.map(|(_, path, copy)| (path.clone(), *copy)).collect()
 }
 
 /// What an instance holds alone or as a shard: `writes:typing`, `runs:federation_sender`.
@@ -631,6 +674,11 @@ fn outdated(one: &Considered<'_>) -> Option<String> {
     let change = one.change.as_ref()?;
     let (_, before, _) = change.attributes.iter().find(|(name, ..)| name == "configuration")?;
     Some(before.as_ref()?.strip_prefix("outdated: ")?.to_owned())
+}
+
+/// The change is about this attribute, too.
+fn has(one: &Considered<'_>, attribute: &str) -> bool {
+    one.change.as_ref().is_some_and(|change| change.attributes.iter().any(|(name, ..)| name == attribute))
 }
 
 fn addresses(ones: &[&Considered<'_>]) -> Vec<String> {

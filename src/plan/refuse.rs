@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::change::{Cause, Operation};
+use super::change::Cause;
 use super::service::is_active;
 use super::step::{Action, Step};
-use super::{Considered, Input, Refusal};
+use super::{Considered, Input, Refusal, limit};
 use crate::resource::{Body, Stage};
 use crate::topology::catalogue::Catalogue;
 
@@ -21,13 +21,15 @@ pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: 
     refusals.extend(postgresql_too_old(input));
     refusals.extend(python_too_old(input, considered));
     refusals.extend(datastore_restart(input, considered, steps));
-    refusals.extend(limited(input, considered, steps));
+    refusals.extend(lost_database(input, considered));
+    refusals.extend(masked(input, considered));
+    refusals.extend(limit::limited(input, considered, steps));
     refusals.sort();
     refusals.dedup();
     refusals
 }
 
-fn refusal(host: &str, summary: String, help: &str) -> Refusal {
+pub(super) fn refusal(host: &str, summary: String, help: &str) -> Refusal {
     Refusal { host: Some(host.to_owned()), summary, help: help.to_owned() }
 }
 
@@ -215,42 +217,55 @@ fn datastore_restart(input: &Input<'_>, considered: &[Considered<'_>], steps: &[
         .collect()
 }
 
-/// With `--limit`, nothing may be done that is only right when the other hosts follow.
-fn limited(input: &Input<'_>, considered: &[Considered<'_>], steps: &[Step]) -> Vec<Refusal> {
-    if input.excluded.is_empty() {
-        return Vec::new();
-    }
+/// An empty database in the place of one that held a deployment's data is no repair.
+fn lost_database(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    let shared = format!("{}/conf/config.yaml", input.topology.root);
-    let others =
-        input.excluded.iter().find(|host| input.topology.hosts.get(*host).is_some_and(|node| node.synapse));
     for one in considered {
-        let Some(change) = &one.change else { continue };
-        let intended = matches!(change.cause, Cause::Intended | Cause::DriftAndChange)
-            && change.operation == Operation::Update;
-        if let (true, Some(other)) = (intended && change.name == shared, others) {
+        let Body::Postgresql { database, .. } = &one.resource.body else { continue };
+        let here = one.resource.address.host.as_str();
+        let found = input.facts.get(here).and_then(|facts| facts.postgresql.as_ref());
+        let recorded = |host: &str| {
+            let entries = input.facts.get(host).map(|facts| &facts.record.entries);
+            entries
+                .into_iter()
+                .flatten()
+                .any(|(address, entry)| address.contains("/postgresql:") && entry.applied.is_some())
+        };
+        let stopped = found.is_some_and(|found| found.unreachable);
+        if found.is_some_and(|found| found.database.is_some()) || (stopped && recorded(here)) {
+            continue;
+        }
+        let elsewhere = input.facts.keys().find(|host| *host != here && recorded(host));
+        if recorded(here) {
             refusals.push(refusal(
-                &change.host,
-                format!("{shared} must be the same on every host and would change here but not on {other}"),
-                "leave out `--limit`, or name all hosts that run Synapse",
+                here,
+                format!("database {database} existed and is gone"),
+                "put it back from a backup; synprov never makes an empty one in its place",
+            ));
+        } else if let Some(old) = elsewhere {
+            refusals.push(refusal(
+                here,
+                format!("database {database} is on {old}, and the inventory puts it on {here}, where it would be empty"),
+                "synprov moves no data: stop Synapse, dump it there, restore it here (its owner the same role), then apply with `--adopt`",
             ));
         }
     }
-    for step in steps {
-        if let Action::PutSecret { origin: Some(origin), file } = &step.action
-            && input.excluded.contains(origin)
-        {
+    refusals
+}
+
+/// Somebody who masks a unit means that nobody starts it.
+fn masked(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for one in considered.iter().filter(|one| one.change.is_some()) {
+        let Body::Service { unit, .. } = &one.resource.body else { continue };
+        let host = &one.resource.address.host;
+        let fact = input.facts.get(host).and_then(|facts| facts.units.get(unit));
+        // A mask that lasts until the next boot is lifted by the apply itself.
+        if fact.is_some_and(|fact| fact.file_state == "masked") {
             refusals.push(refusal(
-                &step.host,
-                format!("secret {} has to come from {origin}, which `--limit` leaves out", file.name),
-                "add that host to `--limit`",
-            ));
-        }
-        if let Action::GenerateSecret { file, .. } = &step.action {
-            refusals.push(refusal(
-                &step.host,
-                format!("secret {} may exist on a host that `--limit` leaves out", file.name),
-                "make the first apply without `--limit`",
+                host,
+                format!("{unit} is masked, so that nobody can start it"),
+                &format!("if that is not meant any more: systemctl unmask {unit}"),
             ));
         }
     }

@@ -89,7 +89,9 @@ pub fn values(
             .collect::<Attributes>()
     };
     let desired = pairs("active", "enabled", "current", "loaded");
-    let fact = facts.units.get(unit).filter(|fact| exists(fact));
+    // A unit that nobody asked to run yet (its package's, or a template's next instance) is not there.
+    let idle = |fact: &UnitFact| entry.is_none() && fact.load == "loaded" && fact.active == "inactive";
+    let fact = facts.units.get(unit).filter(|fact| exists(fact) && !idle(fact));
     let actual = fact.map(|fact| {
         let enabled = match fact.file_state.as_str() {
             "enabled" | "static" | "alias" | "indirect" | "generated" => "enabled",

@@ -93,6 +93,10 @@ pub fn summary(plan: &Plan, unreachable: usize) -> String {
     }
     let (add, change, delete) = plan.counts();
     let mut text = format!("Plan: {add} to add, {change} to change, {delete} to delete.");
+    let forgotten = plan.changes.iter().filter(|change| change.operation == Operation::Forget).count();
+    if forgotten > 0 {
+        let _ = write!(text, " {forgotten} to forget.");
+    }
     let restarts = plan.steps.iter().filter(|step| matches!(step.action, Action::Restart { .. })).count();
     if restarts > 0 {
         let _ = write!(text, " {restarts} {}.", if restarts == 1 { "restart" } else { "restarts" });

@@ -1,17 +1,22 @@
 //! What a plan promises, proven without a host: model hosts answer, and the steps are done on them.
 //!
 //! Random cases are sampled; a failing run prints its seed, and `PLAN_SEED=…` repeats it.
+//! `PLAN_TIMES=20` takes twenty times as many.
 
 // Clippy takes only `#[test]` functions for tests, not the helpers beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod causes;
+mod growing;
+mod hosts;
 mod inventories;
+mod leaving;
 mod machine;
 mod mutations;
 mod order;
 mod perform;
 mod properties;
+mod restarts;
 mod world;
 
 use std::fmt::Write as _;
@@ -25,8 +30,9 @@ fn sampled<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value)) {
     let random = || u64::from_le_bytes(std::array::from_fn(|_| rand_byte()));
     let seed = std::env::var("PLAN_SEED").ok().map_or_else(random, |seed| seed.parse().unwrap());
     println!("PLAN_SEED={seed}");
+    let times: u32 = std::env::var("PLAN_TIMES").map_or(1, |times| times.parse().unwrap());
     let config = Config {
-        cases,
+        cases: cases * times,
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
         max_shrink_iters: 200,

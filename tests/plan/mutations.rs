@@ -126,9 +126,9 @@ fn commit(world: &mut World, resource: &Resource, deed: Deed, expected: &mut Exp
     }
     match &resource.body {
         Body::Packages { packages, .. } => {
-            packages.iter().for_each(|package| drop(world.machine(&host).packages.remove(package)));
+            world.machine(&host).packages.retain(|package| !packages.contains(package));
         }
-        Body::User { name, .. } => drop(world.machine(&host).users.remove(name)),
+        Body::User { name, .. } => world.machine(&host).users.retain(|user| user != name),
         Body::Directory { path, .. } | Body::File { path, .. } | Body::Secret { path, .. } => {
             if rights(world, &host, path, deed) {
                 expected.insert(resource);

@@ -66,6 +66,8 @@ pub fn assert_valid(world: &World, plan: &Plan) {
         Some(Stage::Worker) => 3,
         Some(Stage::Target) => 4,
         Some(Stage::Proxy) => 5,
+        // An nginx that served us and is no longer ours.
+        None if unit == "nginx.service" => 6,
         None => panic!("{unit} is started and not desired"),
     };
     for step in &plan.steps {
@@ -118,7 +120,9 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 (Action::Reload { .. }, Action::Stop { drain_seconds, .. }) if *drain_seconds > 0 => {
                     before(earlier, step)
                 }
-                (Action::Stop { disable: true, .. }, Action::Remove { .. }) if earlier.host == step.host => {
+                (Action::Stop { unit, disable: true, .. }, Action::Remove { files, .. })
+                    if earlier.host == step.host && files.iter().any(|(path, _)| unit_has(unit, path)) =>
+                {
                     before(earlier, step)
                 }
                 _ => {}
@@ -149,6 +153,12 @@ pub fn assert_valid(world: &World, plan: &Plan) {
             );
         }
     }
+}
+
+/// Whether a file is named after the process of a unit.
+fn unit_has(unit: &str, path: &str) -> bool {
+    let name = unit.trim_end_matches(".service").rsplit(['@', '_']).next().unwrap();
+    path.ends_with(&format!("/{name}.yaml")) || path.contains(unit)
 }
 
 /// Every change is made by exactly one step, and no step makes another.
