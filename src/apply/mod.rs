@@ -268,6 +268,11 @@ impl<'a> Run<'a> {
         if self.job.interrupts.count.load(Ordering::Relaxed) < 2 {
             self.write_records(finished, news, observer);
         }
+        let leave = self.job.interrupts.count.load(Ordering::Relaxed) > 1;
+        for orders in self.hosts.values() {
+            // A session that has ended already needs no order to.
+            drop(orders.send(if leave { Order::Leave } else { Order::Quit }));
+        }
         self.report()
     }
 
@@ -488,10 +493,6 @@ impl<'a> Run<'a> {
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
             }
-        }
-        for orders in self.hosts.values() {
-            // A session that has ended already needs no order to.
-            drop(orders.send(Order::Quit));
         }
     }
 

@@ -27,8 +27,10 @@ pub enum Order {
         /// Header, code, payload.
         bytes: Secret,
     },
-    /// End the session.
+    /// End the session once the frames sent so far are done.
     Quit,
+    /// Leave at once; the host ends the step it is in by itself.
+    Leave,
 }
 
 /// What a host's thread reports.
@@ -139,6 +141,7 @@ fn converse(
                 conversation.send(bytes.expose())?;
                 beat = Instant::now();
             }
+            Ok(Order::Leave) => return Ok(()),
             Ok(Order::Quit) | Err(std::sync::mpsc::TryRecvError::Disconnected) if !quitting => {
                 quitting = true;
                 conversation.send(b"quit\n")?;
