@@ -182,7 +182,7 @@ fn a_running_deployments_datastore_restarts_only_when_that_is_allowed() {
     world.allow.datastore_restart = true;
     let plan = world.plan();
     assert_eq!(plan.refusals, []);
-    position(&plan, |action| matches!(action, Action::PreparePostgresql { restart: true, .. }));
+    position(&plan, |action| matches!(action, Action::PreparePostgresql { restart: Some(_), .. }));
     world.apply(&plan);
     world.assert_settled();
 }
