@@ -22,7 +22,6 @@ pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: 
     refusals.extend(python_too_old(input, considered));
     refusals.extend(datastore_restart(input, considered, steps));
     refusals.extend(lost_database(input, considered));
-    refusals.extend(masked(input, considered));
     refusals.extend(limit::limited(input, considered, steps));
     refusals.sort();
     refusals.dedup();
@@ -247,25 +246,6 @@ fn lost_database(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusa
                 here,
                 format!("database {database} is on {old}, and the inventory puts it on {here}, where it would be empty"),
                 "synprov moves no data: stop Synapse, dump it there, restore it here (its owner the same role), then apply with `--adopt`",
-            ));
-        }
-    }
-    refusals
-}
-
-/// Somebody who masks a unit means that nobody starts it.
-fn masked(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
-    for one in considered.iter().filter(|one| one.change.is_some()) {
-        let Body::Service { unit, .. } = &one.resource.body else { continue };
-        let host = &one.resource.address.host;
-        let fact = input.facts.get(host).and_then(|facts| facts.units.get(unit));
-        // A mask that lasts until the next boot is lifted by the apply itself.
-        if fact.is_some_and(|fact| fact.file_state == "masked") {
-            refusals.push(refusal(
-                host,
-                format!("{unit} is masked, so that nobody can start it"),
-                &format!("if that is not meant any more: systemctl unmask {unit}"),
             ));
         }
     }

