@@ -10,7 +10,7 @@ INVENTORY ?= inventories/single-host.yaml
 PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
 # What the tests and the benchmark run besides.
-TEST_PACKAGES := shellcheck openssh-server nginx-light systemd python3-yaml bsdutils procps hyperfine
+TEST_PACKAGES := shellcheck openssh-server nginx-light systemd python3-yaml bsdutils procps jq time
 
 .PHONY: help deps test-deps build demo test unit lab lint proof bench clean
 
@@ -37,7 +37,7 @@ unit: test-deps ## unit, property and command-line tests: no throwaway hosts
 	$(CARGO) test --locked
 
 lab: test-deps ## tests on throwaway hosts (root)
-	$(CARGO) test --locked --tests -- --ignored --nocapture --test-threads 1 lab
+	$(CARGO) test --locked --test 'lab_*' -- --ignored --nocapture --test-threads 1
 
 lint: test-deps ## formatting, clippy and shellcheck, warnings denied
 	$(CARGO) fmt --check
@@ -50,7 +50,10 @@ proof: build test-deps ## everything exhaustively, written to docs/proof/ with t
 
 bench: test-deps ## plan against `ssh HOST true`, side by side
 	$(CARGO) build --locked --release
-	./benches/noop.sh
+	@$(SYNPROV) lab down noop >/dev/null 2>&1 || true
+	mkdir -p target/bench && cp inventories/single-host.yaml target/bench/noop.yaml
+	target/release/synprov rehearse --keep --warm target/bench/noop.yaml >/dev/null
+	./benches/noop.sh target/bench/noop.yaml; status=$$?; target/release/synprov lab down noop; exit $$status
 
 clean: ## remove throwaway hosts and build output
 	-$(SYNPROV) lab down --all

