@@ -5,6 +5,8 @@
 //! business, which has the places of everything from here. The lock is read and written here too.
 //! Never in this room: files, network, the clock, hosts, defaults that depend on other keys.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod lock;
 pub mod words;
 

@@ -33,6 +33,7 @@ table![
 ];
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests read the folder itself")]
 mod tests {
     use std::path::Path;
 

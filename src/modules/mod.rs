@@ -6,6 +6,8 @@
 //! Never in this room: files, network, the clock, what a host looks like today, Synapse's rules
 //! (those are the topology's; here they are only written down in the formats that hosts read).
 
+#![warn(clippy::disallowed_methods)]
+
 mod builtin;
 mod content;
 mod context;

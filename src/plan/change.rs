@@ -118,25 +118,6 @@ pub fn differences(
         .collect()
 }
 
-/// The reason that follows from the cause alone.
-pub fn reason(operation: Operation, cause: Cause) -> &'static str {
-    match (operation, cause) {
-        (Operation::Create, Cause::Drift) => "somebody removed it",
-        (Operation::Create, _) => "it is not there yet",
-        (Operation::Update, Cause::Intended) => "the inventory asks for something else now",
-        (Operation::Update, Cause::Drift) => "somebody changed it on the host",
-        (Operation::Update, Cause::DriftAndChange) => {
-            "somebody changed it on the host, and the inventory changed too"
-        }
-        (Operation::Update, Cause::Unmanaged) => "it exists, differs, and synprov has no record of it",
-        (Operation::Delete, Cause::Drift | Cause::DriftAndChange) => {
-            "it left the inventory; somebody changed it, a copy is kept"
-        }
-        (Operation::Delete, _) => "it left the inventory",
-        (Operation::Forget, _) => "it left the inventory; synprov never deletes this kind",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

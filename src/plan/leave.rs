@@ -1,6 +1,7 @@
 //! Things the record lists and the inventory no longer asks for. Kinds say what leaving means.
 
-use super::change::{Cause, Change, Operation, differences, reason};
+use super::change::{Cause, Change, Operation, differences};
+use super::reason;
 use super::{Input, desired_addresses};
 use crate::facts::record::{Entry, RecordedInstance};
 use crate::plan::values;
@@ -90,7 +91,7 @@ impl Left {
             name: name.to_owned(),
             operation,
             cause,
-            reason: reason(operation, cause).to_owned(),
+            reason: reason::leaving(operation, cause).to_owned(),
             attributes,
             diff: None,
         };

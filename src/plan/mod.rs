@@ -3,12 +3,15 @@
 //! `plan` is a pure function of [`Input`]: same input, same bytes. Never in this room: files,
 //! network, the clock, processes, terminals.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod change;
 pub mod diff;
 pub mod input;
 mod leave;
 mod limit;
 pub(crate) mod order;
+pub mod reason;
 mod refuse;
 pub mod service;
 pub mod step;
@@ -131,7 +134,7 @@ fn consider_host<'a>(
     for resource in others {
         let entry = input.entry(&resource.address);
         let values = values::values(resource, facts, entry, input);
-        let change = compare(resource, &values, entry);
+        let change = compare(resource, &values, entry, input);
         if let Some(change) = &change
             && change.attributes.iter().any(|(name, ..)| !matches!(name.as_str(), "owner" | "group" | "mode"))
             && let Body::File { path, .. } | Body::Secret { path, .. } | Body::Directive { path, .. } =
@@ -151,9 +154,9 @@ fn consider_host<'a>(
         let entry = input.entry(&resource.address);
         let reads = service::reads(resource, resources, input);
         let values = service::values(resource, facts, entry, &reads, &writes);
-        let mut change = compare(resource, &values, entry);
+        let mut change = compare(resource, &values, entry, input);
         if let Some(change) = &mut change {
-            explain_service(change, &values);
+            explain_service(change, &values, entry);
         }
         entries.insert(resource.address.to_string(), entry_for(resource, values.desired, Some(&reads)));
         found.insert(resource.address.to_string(), Considered { resource, change, reads });
@@ -162,9 +165,15 @@ fn consider_host<'a>(
     considered.extend(resources.iter().filter_map(|resource| found.remove(&resource.address.to_string())));
 }
 
-fn compare(resource: &Resource, values: &values::Values, entry: Option<&Entry>) -> Option<Change> {
+fn compare(
+    resource: &Resource,
+    values: &values::Values,
+    entry: Option<&Entry>,
+    input: &Input<'_>,
+) -> Option<Change> {
     let (operation, cause) = change::compare(&values.desired, values.actual.as_ref(), entry)?;
     let cause = tolerated(resource, cause);
+    let attributes = change::differences(values.actual.as_ref(), Some(&values.desired));
     Some(Change {
         address: resource.address.to_string(),
         host: resource.address.host.clone(),
@@ -173,8 +182,8 @@ fn compare(resource: &Resource, values: &values::Values, entry: Option<&Entry>) 
         name: resource.address.name.clone(),
         operation,
         cause,
-        reason: change::reason(operation, cause).to_owned(),
-        attributes: change::differences(values.actual.as_ref(), Some(&values.desired)),
+        reason: reason::reason(resource, operation, cause, &attributes, entry, input),
+        attributes,
         diff: None,
     })
 }
@@ -186,24 +195,19 @@ fn tolerated(resource: &Resource, cause: Cause) -> Cause {
 }
 
 /// A service's configuration attribute carries its own reason; the files say whose doing it was.
-fn explain_service(change: &mut Change, values: &values::Values) {
+fn explain_service(change: &mut Change, values: &values::Values, entry: Option<&Entry>) {
     let Some(actual) = &values.actual else { return };
-    let outdated = actual.get("configuration").and_then(|text| text.strip_prefix("outdated: "));
-    if let Some(reason) = outdated {
-        change.reason = reason.to_owned();
-        let of_files = |name: &str| matches!(name, "configuration" | "unit file");
-        let only = change.attributes.iter().all(|(name, ..)| of_files(name));
-        if only && change.cause != Cause::Unmanaged {
-            let drift = reason.contains("was edited") || reason.contains("was started before");
-            change.cause = if drift { Cause::Drift } else { Cause::Intended };
-        }
-    } else if change.operation == Operation::Update {
-        let state = actual.get("active").map_or("unknown", String::as_str);
-        change.reason = if state == "active" {
-            format!("it is {}", actual.get("enabled").map_or("not enabled", String::as_str))
-        } else {
-            format!("it is {state}")
-        };
+    let cut_short = entry.is_some_and(|entry| entry.pending.is_some());
+    if let Some(reason) = reason::service(actual, cut_short) {
+        change.reason = reason;
+    }
+    let outdated = actual.get("configuration").is_some_and(|text| text.starts_with("outdated: "));
+    let of_files = |name: &str| matches!(name, "configuration" | "unit file");
+    let only = change.attributes.iter().all(|(name, ..)| of_files(name));
+    if outdated && only && change.cause != Cause::Unmanaged {
+        let reason = &change.reason;
+        let drift = reason.contains("somebody changed") || reason.contains("was started before");
+        change.cause = if drift { Cause::Drift } else { Cause::Intended };
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Change, Operation};
+use super::change::{Cause, Change, Operation};
 use super::leave::{Left, NGINX, recorded_instances};
 use super::service::is_active;
 use super::step::{Action, MadeDirectory, SecretFile, StagedFile, Startable, Step, SynapseCheck};
@@ -270,7 +270,7 @@ impl<'a> Builder<'a, '_> {
                     self.push(
                         &host,
                         action,
-                        "nothing is put in place that its own program refuses",
+                        "nothing that its own program refuses is put in place",
                         Vec::new(),
                     );
                 }
@@ -556,7 +556,7 @@ impl<'a> Builder<'a, '_> {
             if !start.is_empty() {
                 let ones: Vec<_> = start.iter().map(|(one, _)| *one).collect();
                 let services = start.into_iter().map(|(_, service)| service).collect();
-                self.push(&host, Action::Start { services }, why(&ones), addresses(&ones));
+                self.push(&host, Action::Start { services }, why_start(&ones), addresses(&ones));
             }
             if !enable.is_empty() {
                 let ones: Vec<_> = enable.iter().map(|(one, _)| *one).collect();
@@ -687,18 +687,35 @@ fn addresses(ones: &[&Considered<'_>]) -> Vec<String> {
 
 /// The reason of one change, or of several together.
 fn why(ones: &[&Considered<'_>]) -> String {
-    let reasons: BTreeSet<&str> =
-        ones.iter().filter_map(|one| one.change.as_ref()).map(|change| change.reason.as_str()).collect();
-    let mut reasons = reasons.into_iter();
-    match (reasons.next(), reasons.next()) {
-        (Some(only), None) => only.to_owned(),
-        (Some(_), Some(_)) => {
-            let created = ones
-                .iter()
-                .filter(|one| one.change.as_ref().is_some_and(|change| change.operation == Operation::Create))
-                .count();
-            format!("{created} to create, {} to change", ones.len() - created)
-        }
-        _ => "part of the same change".to_owned(),
+    let changes: Vec<&Change> = ones.iter().filter_map(|one| one.change.as_ref()).collect();
+    let reasons: BTreeSet<&str> = changes.iter().map(|change| change.reason.as_str()).collect();
+    let Some(first) = reasons.first() else {
+        return "it was stopped so that others could take over".to_owned();
+    };
+    if reasons.len() == 1 {
+        return if changes.len() > 1 && *first == "new" { "all new".to_owned() } else { (*first).to_owned() };
     }
+    let kind = |change: &&Change| match (change.operation, change.cause) {
+        (Operation::Create, Cause::Drift) => "removed by somebody",
+        (Operation::Create, _) => "new",
+        (_, Cause::Intended) => "changed by the inventory",
+        (_, Cause::Unmanaged) => "not ours so far",
+        _ => "changed by somebody",
+    };
+    let words =
+        ["new", "changed by the inventory", "changed by somebody", "removed by somebody", "not ours so far"];
+    let counted = words.iter().filter_map(|word| {
+        let count = changes.iter().filter(|change| kind(change) == *word).count();
+        (count > 0).then(|| format!("{count} {word}"))
+    });
+    counted.collect::<Vec<_>>().join(", ")
+}
+
+/// Why several services start: what each was before.
+fn why_start(ones: &[&Considered<'_>]) -> String {
+    let mut reasons: Vec<&str> =
+        ones.iter().filter_map(|one| one.change.as_ref()).map(|change| change.reason.as_str()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    if reasons.len() < 2 { why(ones) } else { reasons.join("; ") }
 }

@@ -82,7 +82,7 @@ fn wrong_type(considered: &[Considered<'_>]) -> Vec<Refusal> {
             .and_then(|(_, before, _)| before.as_deref());
         let wrong = match (&one.resource.body, found) {
             (Body::File { .. } | Body::Secret { .. }, Some("directory")) => "a directory",
-            (Body::Directory { .. }, Some(found)) => found,
+            (Body::Directory { .. }, Some(found)) => &format!("a {found}"),
             _ => continue,
         };
         refusals.push(refusal(

@@ -144,7 +144,7 @@ fn outdated(
     if let Some(path) =
         reads.paths.iter().chain(reads.inputs.keys()).find(|path| writes.edited.contains(*path))
     {
-        return Some(format!("{path} was edited, and whether it has read that cannot be known"));
+        return Some(format!("somebody changed {path}; it may have read that"));
     }
     let started = entry.and_then(|entry| entry.started.as_ref());
     if let Some(owed) = started.and_then(|started| started.owed.as_ref())

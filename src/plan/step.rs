@@ -250,24 +250,27 @@ impl Action {
         match self {
             Action::InstallPackages { packages } => format!("install packages {}", packages.join(", ")),
             Action::CreateUser { name, .. } => format!("create user {name}"),
-            Action::MakeDirectories { directories } => {
-                format!("make {}", count(directories.len(), "directory", "directories"))
-            }
+            Action::MakeDirectories { directories } => match directories.as_slice() {
+                [only] => format!("make directory {}", only.path),
+                all => format!("make {} directories", all.len()),
+            },
             Action::GenerateSecret { file, .. } => format!("generate secret {}", file.name),
             Action::PutSecret { file, origin: Some(host) } => {
-                format!("bring secret {} from {host}", file.name)
+                format!("put secret {} in place, value from {host}", file.name)
             }
-            Action::PutSecret { file, origin: None } => format!("bring secret {} from here", file.name),
+            Action::PutSecret { file, origin: None } => {
+                format!("put secret {} in place, value from here", file.name)
+            }
             Action::BuildVenv { path, resolves: false, .. } => format!("build {path}"),
             Action::BuildVenv { path, .. } => {
                 format!("build {path}, resolving its packages {}", super::values::KNOWN_AFTER_APPLY)
             }
             Action::Stage { set, files } => {
-                format!("stage {} of set {}", count(files.len(), "file", "files"), set.name())
+                format!("stage {}", staged(*set, files))
             }
-            Action::Validate { set, .. } => format!("validate set {} as if in place", set.name()),
+            Action::Validate { set, .. } => format!("validate {} as if in place", noun(*set)),
             Action::Swap { set, files, .. } => {
-                format!("put {} of set {} in place", count(files.len(), "file", "files"), set.name())
+                format!("put {} in place", staged(*set, files))
             }
             Action::RaiseDirective { path, directive, value, .. } => {
                 format!("raise {directive} to {value} in {path}")
@@ -287,10 +290,35 @@ impl Action {
             Action::Stop { unit, disable, .. } => {
                 format!("stop {}{unit}", if *disable { "and disable " } else { "" })
             }
-            Action::Remove { files, directories } => {
-                format!("remove {}", count(files.len() + directories.len(), "path", "paths"))
-            }
+            Action::Remove { files, directories } => match (files.as_slice(), directories.as_slice()) {
+                ([(path, _)], []) => format!("remove {path}"),
+                ([], [path]) => format!("remove {path}"),
+                (files, []) => format!("remove {} files", files.len()),
+                (files, directories) => {
+                    let files = count(files.len(), "file", "files");
+                    format!("remove {files} and {}", count(directories.len(), "directory", "directories"))
+                }
+            },
         }
+    }
+}
+
+/// What the files of a set are called.
+fn noun(set: FileSet) -> &'static str {
+    match set {
+        FileSet::Redis => "Redis files",
+        FileSet::Synapse => "Synapse files",
+        FileSet::Systemd => "unit files",
+        FileSet::Nginx => "nginx files",
+        FileSet::Plain => "files",
+    }
+}
+
+/// One file by its path, several by their number.
+fn staged(set: FileSet, files: &[StagedFile]) -> String {
+    match files {
+        [only] => only.path.clone(),
+        all => format!("{} {}", all.len(), noun(set)),
     }
 }
 

@@ -3,6 +3,8 @@
 //! A [`Resource`] is desired state and nothing else. How a kind is probed is `facts`' business,
 //! which changes follow is `plan`'s, what an apply does is `apply`'s. Pure data.
 
+#![warn(clippy::disallowed_methods)]
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 

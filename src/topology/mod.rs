@@ -4,6 +4,8 @@
 //! facts about Synapse that change with its versions are data in `modules/` (see `catalogue`).
 //! Never in this room: files, network, the clock, what a host looks like today.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod catalogue;
 mod checks;
 mod datastores;

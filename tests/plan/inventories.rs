@@ -73,7 +73,7 @@ impl Written {
         for (at, (kind, on, count)) in self.pools.iter().enumerate() {
             let (does, several) = match kind.checked_sub(PLAIN.len()) {
                 // The two that run federation senders are one choice.
-                Some(once) if !used.contains(&once) && !(once == 8 && used.contains(&4)) => {
+                Some(once) if !(used.contains(&once) || once == 8 && used.contains(&4)) => {
                     used.push(once);
                     if once == 8 {
                         used.push(4);

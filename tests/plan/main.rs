@@ -10,6 +10,7 @@ mod causes;
 mod growing;
 mod hosts;
 mod inventories;
+mod kinds;
 mod leaving;
 mod machine;
 mod mutations;
