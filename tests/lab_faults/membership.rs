@@ -57,11 +57,9 @@ fn apply(site: &Site) {
 pub fn a_host_is_dropped_then_retired(site: &Site) {
     site.write(&without_hs2(""));
     let before = site.files();
-    let plan = site.plan(0);
-    assert_eq!(
-        plan.refusals(),
-        ["- host \"hs2\" belongs to this deployment and is missing from the inventory"]
-    );
+    let refusals = site.plan(1).refusals();
+    let missing = "- host \"hs2\" belongs to this deployment and is missing from the inventory";
+    assert!(refusals.iter().any(|refusal| refusal == missing), "{refusals:?}");
     site.run(&["apply", "--yes"]).exits(1).says("retired: true").says("lost: true");
     assert_eq!(site.files(), before, "a refused apply changes nothing");
 
