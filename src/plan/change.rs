@@ -164,6 +164,19 @@ mod tests {
     }
 
     #[test]
+    fn an_attribute_that_is_not_asked_for_any_more_is_no_drift() {
+        let with = |key: &str, mut values: Attributes| {
+            values.insert(key.to_owned(), "1".to_owned());
+            values
+        };
+        let entry = Entry { applied: Some(with("setting", values("a"))), ..Entry::default() };
+        let found = compare(&values("b"), Some(&values("a")), Some(&entry));
+        assert_eq!(found, Some((Operation::Update, Cause::Intended)));
+        let found = compare(&with("setting", values("a")), Some(&values("a")), Some(&entry));
+        assert_eq!(found, Some((Operation::Update, Cause::Drift)), "still asked for, and gone");
+    }
+
+    #[test]
     fn what_a_killed_apply_left_behind_is_its_own_and_not_drift() {
         use Cause::{DriftAndChange, Intended};
         use Operation::{Create, Update};

@@ -10,11 +10,32 @@ fn change_typing(site: &Site, size: u32) {
     site.rewrite(&[("typing: {host: hs1, writes: [typing]", &config)]);
 }
 
+/// A fault on hs1, gone when this goes.
+struct Fault<'a> {
+    site: &'a Site,
+    removal: &'a str,
+}
+
+impl<'a> Fault<'a> {
+    fn make(site: &'a Site, fault: &str, removal: &'a str) -> Self {
+        let made = Self { site, removal };
+        site.sh("hs1", fault);
+        made
+    }
+}
+
+impl Drop for Fault<'_> {
+    fn drop(&mut self) {
+        let (gone, said) = self.site.try_sh("hs1", self.removal);
+        assert!(gone || std::thread::panicking(), "{}\n{said}", self.removal);
+    }
+}
+
 /// An apply that fails with these words, changes no managed file, and is finished once the fault is gone.
 #[track_caller]
 fn check(site: &Site, fault: &str, removal: &str, words: &[&str]) {
     change_typing(site, 5000);
-    site.sh("hs1", fault);
+    let fault = Fault::make(site, fault, removal);
     let before = site.files();
     let invocation =
         site.sh("hs1", "systemctl show --value --property=InvocationID matrix_generic_worker@typing.service");
@@ -30,7 +51,7 @@ fn check(site: &Site, fault: &str, removal: &str, words: &[&str]) {
     let now =
         site.sh("hs1", "systemctl show --value --property=InvocationID matrix_generic_worker@typing.service");
     assert_eq!(invocation, now, "nothing was restarted");
-    site.sh("hs1", removal);
+    drop(fault);
     site.apply();
     site.is_settled();
     assert!(site.sh("hs1", &format!("cat {WORKERS}/typing.yaml")).contains("event_cache_size: 5000"));
@@ -87,9 +108,9 @@ pub fn a_parent_is_somebody_elses(site: &Site) {
     );
     check(
         site,
-        "chown nobody /opt/matrix",
-        "chown root /opt/matrix",
-        &["/opt/matrix belongs to somebody else or others may write there; nothing is written below it"],
+        "chown nobody /opt",
+        "chown root /opt",
+        &["/opt belongs to somebody else or others may write there; nothing is written below it"],
     );
 }
 
@@ -99,17 +120,14 @@ pub fn temporary_names_are_taken(site: &Site) {
         "hs1",
         &format!(
             "echo precious > /root/precious; for name in aaaaaaaaaa XXXXXXXXXX 0123456789; do \
-             ln -s /root/precious {WORKERS}/.typing.yaml.synprov-$name; done; mkdir {WORKERS}/.sync.yaml.synprov-aaaaaaaaaa"
+             ln -s /root/precious {WORKERS}/.typing.yaml.synprov-$name; done; mkdir {WORKERS}/.typing.yaml.synprov-bbbbbbbbbb"
         ),
     );
     change_typing(site, 6000);
     site.apply();
     assert_eq!(site.sh("hs1", "cat /root/precious; stat -c %a /root/precious"), "precious\n644");
-    assert_eq!(
-        site.sh("hs1", &format!("ls -A {WORKERS}")),
-        ".sync.yaml.synprov-aaaaaaaaaa\ntyping.log.yaml\ntyping.yaml"
-    );
-    site.sh("hs1", &format!("rmdir {WORKERS}/.sync.yaml.synprov-aaaaaaaaaa; rm /root/precious"));
+    assert_eq!(site.sh("hs1", &format!("ls -A {WORKERS}")), ".typing.yaml.synprov-bbbbbbbbbb\ntyping.yaml");
+    site.sh("hs1", &format!("rmdir {WORKERS}/.typing.yaml.synprov-bbbbbbbbbb; rm /root/precious"));
     site.rewrite(&[]);
     site.apply();
     site.is_settled();

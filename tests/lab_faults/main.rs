@@ -5,6 +5,7 @@
 #[path = "../throwaway/answer.rs"]
 mod answer;
 mod disk;
+mod installs;
 mod kills;
 mod membership;
 mod reach;
@@ -17,6 +18,29 @@ mod throwaway;
 #[ignore = "lab: needs root and podman"]
 fn an_apply_killed_at_any_moment_is_finished_by_the_next() {
     kills::at_random_moments();
+}
+
+#[test]
+#[ignore = "lab: needs root and podman"]
+fn existing_installs_are_adopted() {
+    installs::are_adopted();
+}
+
+/// Everything once more on Debian 13: other Python, PostgreSQL, Redis, systemd.
+#[test]
+#[ignore = "lab: needs root and podman"]
+fn two_hosts_are_rehearsed_on_debian_13() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = format!("test-trixie-{}", std::process::id());
+    let _removed = throwaway::Removed(name.clone());
+    let inventory = directory.path().join(format!("{name}.yaml"));
+    std::fs::write(&inventory, site::INVENTORY).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_synprov"));
+    command.args(["rehearse", "--warm", "--distro", "debian-13"]).arg(&inventory);
+    let answer = answer::Answer::from(command.output().unwrap()).exits(0);
+    let answer =
+        answer.says("No changes. 2 hosts are as the inventory says").says("hs2: open from outside: 22\n");
+    print!("{}", answer.text.lines().filter(|line| line.contains(" requests ")).collect::<String>());
 }
 
 /// What happens to a deployment that runs, in this order; each begins and ends with an empty plan.

@@ -61,13 +61,13 @@ pub fn redis_is_firewalled(site: &Site) {
     site.rewrite(&[(SYNC, "sync: {host: hs2, count: 2, handles: [sync], config: {event_cache_size: 1234}")]);
     let steps = site.plan(0).steps();
     assert!(steps.contains(&"hs2 restart matrix_generic_worker@sync.service".to_owned()), "{steps:?}");
-    let wall = Firewall::drops(site, "hs2", &redis, 6379);
+    let wall = Firewall::drops(site, "hs2", &redis, 6380);
     let began = Instant::now();
     site.run(&["apply", "--yes", "--diff", "none", "--ready-timeout", "8"])
         .exits(1)
         .says("hs2: restart matrix_generic_worker@sync.service failed")
         .says("matrix_generic_worker@sync.service is not ready after 8 s: waited until Redis at")
-        .says(&format!("Redis at {redis}:6379 can be reached from this host"))
+        .says(&format!("Redis at {redis}:6380 can be reached from this host"))
         .says(" 1 not begun.");
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     // What depends on the gate was not touched.
@@ -78,6 +78,9 @@ pub fn redis_is_firewalled(site: &Site) {
     site.apply();
     site.is_settled();
     assert_eq!(site.state("hs2", "matrix_generic_worker@sync.service"), "active");
+    site.rewrite(&[]);
+    site.apply();
+    site.is_settled();
 }
 
 /// A host is down: the plan is incomplete and says so, an apply changes nothing anywhere.
@@ -143,6 +146,8 @@ pub fn a_host_hangs_during_an_apply(site: &Site) {
     assert!(text.contains("it has said nothing for 45 seconds"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(75), "{:?}", began.elapsed());
     site.unlocked(Duration::from_secs(90));
+    site.apply();
+    site.rewrite(&[]);
     site.apply();
     site.is_settled();
 }
