@@ -3,8 +3,9 @@
 #
 #   benches/noop.sh [INVENTORY] [ROUNDS]         default: inventories/single-host.yaml, 10
 #
-# Before: the lab of that inventory is up and applied (`synprov rehearse --keep INVENTORY`), and the program is
-# built for release (`cargo build --release`; SYNPROV=PATH measures another one). Root, as labs need it.
+# Before: the program is built for release (`cargo build --release`; SYNPROV=PATH measures another one). Root, as
+# labs need it. A lab of that inventory that is up and applied is used and stays (`synprov rehearse --keep`);
+# else one is started and removed.
 #
 # Each round runs both, in turn which comes first, so that what else the machine does hits both alike. ssh uses
 # the same key, host key and user, no agent, no configuration, no multiplexing; with several hosts all at once,
@@ -21,15 +22,21 @@ for program in jq ssh /usr/bin/time "$synprov"; do
     command -v "$program" > /dev/null || { echo "noop.sh: $program is missing (Debian: jq, openssh-client, time)" >&2; exit 64; }
 done
 work=$(mktemp -d)
-hosts=$("$synprov" lab list --json | jq -r --arg lab "$lab" '.[] | select(.lab == $lab) | .name')
-[[ -n $hosts ]] || { echo "noop.sh: no lab $lab; first: synprov rehearse --keep $inventory" >&2; exit 64; }
+hosts_of_lab() { "$synprov" lab list --json | jq -r --arg lab "$lab" '.[] | select(.lab == $lab) | .name'; }
+hosts=$(hosts_of_lab) started=''
 
 on() { podman exec "synprov-lab-$lab.$1" bash -c "$2"; }
 finish() {
-    for host in $hosts; do on "$host" 'rm -f /etc/ssh/sshd_config.d/noop.conf; systemctl reload ssh' || true; done
+    if [[ -n $started ]]; then "$synprov" lab down "$lab" > /dev/null
+    else for host in $hosts; do on "$host" 'rm -f /etc/ssh/sshd_config.d/noop.conf; systemctl reload ssh' || true; done; fi
     rm -rf "$work"
 }
 trap finish EXIT
+if [[ -z $hosts ]]; then
+    started=1
+    "$synprov" rehearse --keep --warm "$inventory" > "$work/rehearsal" 2>&1 || { cat "$work/rehearsal" >&2; exit 1; }
+    hosts=$(hosts_of_lab)
+fi
 
 field() { "$synprov" lab list --json | jq -r --arg lab "$lab" --arg host "$1" ".[] | select(.lab == \$lab and .name == \$host) | .$2"; }
 for host in $hosts; do

@@ -51,7 +51,7 @@ const SCENARIOS: &[Scenario] = &[
 
 #[test]
 #[ignore = "lab: needs root and podman"]
-fn a_host_lives() {
+fn lab_one_host_and_what_happens_to_it() {
     let only = std::env::var("SYNPROV_TEST_ONLY").unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || only.split(',').any(|word| name.contains(word));
     assert!(SCENARIOS.iter().any(|(name, _)| wanted(name)), "no scenario is called {only}");
