@@ -48,10 +48,11 @@ serve() {
     prepare_state || { say error "cannot write $state"; return 0; }
     exec {out}>&1
     (
-        exec {lock}>&-
+        exec {lock}>&- {out}>&-
         while kill -0 $$ 2> /dev/null; do
             printf 'beat\n' || exit
-            sleep 5
+            # A sleep that outlives us must not hold the connection open.
+            sleep 5 > /dev/null
         done
     ) < /dev/null 2> /dev/null &
     local heart=$!
