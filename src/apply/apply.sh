@@ -190,8 +190,10 @@ swap() { # SET PATH...: puts staged files in place; each rename is atomic, all c
         if owner_writes "${path%/*}" "$owner"; then
             as_owner "$owner" "$group" 'umask 077
                 rm -f -- "${1%/*}/.${1##*/}".synprov-??????????
-                new=$(mktemp -- "${1%/*}/.${1##*/}.synprov-XXXXXXXXXX") && cat > "$new" && chmod -- "$2" "$new" \
-                    && sync -- "$new" && mv -fT -- "$new" "$1" && sync -- "${1%/*}"' "$path" "$permissions" < "$stage/$set$path" || return 1
+                new=$(mktemp -- "${1%/*}/.${1##*/}.synprov-XXXXXXXXXX") || exit 1
+                cat > "$new" && chmod -- "$2" "$new" && sync -- "$new" && mv -fT -- "$new" "$1" && sync -- "${1%/*}" && exit
+                rm -f -- "$new"
+                exit 1' "$path" "$permissions" < "$stage/$set$path" || return 1
             continue
         fi
         temporary=$(mktemp -- "${path%/*}/.${path##*/}.synprov-XXXXXXXXXX") || { rm -f -- "${temporaries[@]}"; return 1; }
@@ -204,7 +206,7 @@ swap() { # SET PATH...: puts staged files in place; each rename is atomic, all c
     sync -- "${temporaries[@]}" || { rm -f -- "${temporaries[@]}"; return 1; }
     local -i i=0
     for path in "${ours[@]}"; do
-        mv -fT -- "${temporaries[i]}" "$path" || return 1
+        mv -fT -- "${temporaries[i]}" "$path" || { rm -f -- "${temporaries[@]:i}"; return 1; }
         i+=1
     done
     sync -- "${directories[@]}"
