@@ -590,6 +590,18 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
             answer started "$unit" "$invocation" "$(children "$unit" | tr ' ' '\n' | cut -d@ -f2 | sort -n | tail -n 1)"
             return 0
         fi
+        if [[ $state == activating ]] && ((SECONDS - told >= 3 || (limit > 0 && SECONDS - began >= limit))); then
+            # Its own start waits for something; most likely for one of these.
+            for condition in "$@"; do
+                value=${condition#*=}
+                case $condition in
+                    redis=*) connects "$value" || missing="Redis at $value can be reached from this host" ;;
+                    reaches=*) connects "$value" || missing="$value can be reached from this host" ;;
+                    *) continue ;;
+                esac
+                [[ $missing == systemd* ]] || break
+            done
+        fi
         if ((limit > 0 && SECONDS - began >= limit)); then
             complain "$unit is not ready after $limit s: waited until $missing"
             explain "$unit"
