@@ -81,7 +81,10 @@ pub fn compare(
         return Some((Operation::Update, if unfinished { Cause::Intended } else { Cause::Unmanaged }));
     };
     let untouched = actual.iter().all(|(key, value)| ours(key, value))
-        && applied.keys().all(|key| actual.contains_key(key) || entry.pending.is_some());
+        && applied.keys().all(|key| {
+            // What is not asked for any more was not looked at either.
+            actual.contains_key(key) || !desired.contains_key(key) || entry.pending.is_some()
+        });
     let cause = if untouched {
         Cause::Intended
     } else if applied == desired {
@@ -171,6 +174,19 @@ mod tests {
         check("a", "-", "-", "-", Some((Create, Intended)));
         check("a", "-", "a", "-", Some((Create, Drift)));
         check("b", "-", "a", "-", Some((Create, Drift)));
+    }
+
+    #[test]
+    fn an_attribute_that_is_not_asked_for_any_more_is_no_drift() {
+        let with = |key: &str, mut values: Attributes| {
+            values.insert(key.to_owned(), "1".to_owned());
+            values
+        };
+        let entry = Entry { applied: Some(with("setting", values("a"))), ..Entry::default() };
+        let found = compare(&values("b"), Some(&values("a")), Some(&entry));
+        assert_eq!(found, Some((Operation::Update, Cause::Intended)));
+        let found = compare(&with("setting", values("a")), Some(&values("a")), Some(&entry));
+        assert_eq!(found, Some((Operation::Update, Cause::Drift)), "still asked for, and gone");
     }
 
     #[test]
