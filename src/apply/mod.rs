@@ -347,7 +347,8 @@ impl<'a> Run<'a> {
         let mut lines = self.unwritten.remove(&step.host).unwrap_or_default();
         lines.push_str(&self.ledger.before(step));
         frame.record(&lines);
-        let outcome = frame.act(&step.action, self.job.ready_seconds, |name| self.ledger.secret(name).cloned());
+        let outcome =
+            frame.act(&step.action, self.job.ready_seconds, |name| self.ledger.secret(name).cloned());
         observer.begins(step);
         match outcome {
             Ok(()) => {
