@@ -141,6 +141,9 @@ fn consider_host<'a>(
                 &resource.body
         {
             writes.changing.insert(path.clone());
+            if entry.is_some_and(|entry| entry.pending.is_some()) {
+                writes.unfinished.insert(path.clone());
+            }
             if matches!(change.cause, Cause::Drift | Cause::DriftAndChange) {
                 writes.edited.insert(path.clone());
             }

@@ -69,6 +69,8 @@ pub struct Writes {
     pub changing: BTreeSet<String>,
     /// Those among them that somebody edited on the host.
     pub edited: BTreeSet<String>,
+    /// Those among them that an apply was putting in place when it died.
+    pub unfinished: BTreeSet<String>,
 }
 
 /// Desired and actual values of a service.
@@ -166,6 +168,14 @@ fn outdated(
     if trusted {
         let differing: Vec<&str> = differing.collect();
         return (!differing.is_empty()).then(|| format!("{} changed", list(&differing)));
+    }
+    // An apply that died may have started it with what this plan takes back, and nobody wrote that down.
+    let unfinished = entry.is_some_and(|entry| entry.pending.is_some())
+        || started.is_some_and(|started| started.owed.is_some());
+    let taken_back =
+        |path: &&String| writes.changing.contains(*path) && (unfinished || writes.unfinished.contains(*path));
+    if let Some(path) = reads.paths.iter().find(taken_back) {
+        return Some(format!("{path} changed, which an unfinished apply may have started it with"));
     }
     let differing: Vec<&str> = differing.filter(|label| writes.changing.contains(*label)).collect();
     if !differing.is_empty() {

@@ -118,6 +118,28 @@ fn nothing_is_left_lying(site: &Site, when: &str) {
     }
 }
 
+/// A worker runs with the new configuration and its host has not written that down yet: a change of mind restarts it.
+pub fn between_restart_and_record(site: &Site) {
+    site.rewrite(&[("report_stats: false", "report_stats: false\n    max_upload_size: 13M")]);
+    let steps = site.plan(0).steps();
+    let later =
+        steps.iter().position(|step| step == "hs2 restart matrix_generic_worker@sync.service").unwrap();
+    assert!(
+        steps[..later].iter().any(|step| step == "hs1 restart matrix_generic_worker@typing.service"),
+        "{steps:#?}"
+    );
+    let killed = kill(site, later + 1, Duration::from_millis(200));
+    assert!(killed.step.is_some());
+    site.unlocked(RUNNING_STEP);
+    site.rewrite(&[]);
+    let plan = site.plan(0);
+    plan_is_ours(&plan, "after a change of mind");
+    let steps = plan.steps();
+    assert!(steps.contains(&"hs1 restart matrix_generic_worker@typing.service".to_owned()), "{steps:#?}");
+    site.apply();
+    site.is_settled();
+}
+
 /// See the module.
 pub fn at_random_moments() {
     let mut dice = Dice::from_environment();
@@ -155,6 +177,13 @@ pub fn at_random_moments() {
         seen.push(site.files());
         let plan = site.plan(0);
         plan_is_ours(&plan, &when);
+        // Every other time the person has thought better of it: back to what was.
+        let back = !chained && dice.below(2) == 0;
+        if back {
+            round += 1;
+            site.write(&variants[round % 2]);
+            plan_is_ours(&site.plan(0), &format!("{when}, after a change of mind"));
+        }
         let mut finished = String::new();
         if !chained || done + 1 == first {
             let began = Instant::now();

@@ -43,9 +43,13 @@ fn two_hosts_are_rehearsed_on_debian_13() {
     print!("{}", answer.text.lines().filter(|line| line.contains(" requests ")).collect::<String>());
 }
 
+/// A scenario: its name, and what happens.
+type Scenario = (&'static str, fn(&site::Site));
+
 /// What happens to a deployment that runs, in this order; each begins and ends with an empty plan.
 /// `SYNPROV_TEST_ONLY=word,word` runs those whose name contains a word.
-const SCENARIOS: &[(&str, fn(&site::Site))] = &[
+const SCENARIOS: &[Scenario] = &[
+    ("a change of mind", kills::between_restart_and_record),
     ("Redis is firewalled", reach::redis_is_firewalled),
     ("a host is paused", reach::a_host_is_paused),
     ("one host alone", reach::one_host_alone),
