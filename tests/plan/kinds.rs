@@ -164,7 +164,7 @@ fn every_kind_created_unchanged_changed_and_leaving() {
             deed(world.machine(host));
             let _ = write!(text, "  update: {}", said(&world.plan(), host, kind, &name));
         }
-        let _ = write!(text, "  delete: {}\n", said(&left, host, kind, &name));
+        let _ = writeln!(text, "  delete: {}", said(&left, host, kind, &name));
     }
     // The digest in a venv's path is its requirements'; it is not what is shown here.
     let venv = model.topology.venv.path.clone();

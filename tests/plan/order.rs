@@ -110,6 +110,12 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 (Action::PreparePostgresql { .. }, _) if units.iter().any(|unit| rank(step, unit) > 0) => {
                     before(earlier, step)
                 }
+                // What lets go of something has stopped, on whatever host, before anybody takes it over.
+                (Action::Stop { drain_seconds: 0, .. }, _)
+                    if units.iter().any(|unit| (1..4).contains(&rank(step, unit))) =>
+                {
+                    before(earlier, step)
+                }
                 (Action::BuildVenv { .. }, _)
                     if units.iter().any(|unit| (1..4).contains(&rank(step, unit)))
                         && earlier.host == step.host =>
