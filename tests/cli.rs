@@ -1,4 +1,6 @@
 //! The program from outside: flags, streams, exit codes. No host is needed for any of it.
+// Helpers of tests are tests too: what fails there should stop at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! The functions that run on hosts (`facts.sh`, `apply.sh`), called one at a time in a scratch
 //! directory that only root may write to. Needs root, as an apply does.
+// Helpers of tests are tests too: what fails there should stop at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};

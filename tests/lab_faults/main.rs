@@ -9,6 +9,8 @@ mod installs;
 mod kills;
 mod membership;
 mod reach;
+#[path = "../throwaway/sample.rs"]
+mod sample;
 mod site;
 #[path = "../throwaway/mod.rs"]
 #[allow(dead_code)]
@@ -47,7 +49,7 @@ fn two_hosts_are_rehearsed_on_debian_13() {
 type Scenario = (&'static str, fn(&site::Site));
 
 /// What happens to a deployment that runs, in this order; each begins and ends with an empty plan.
-/// `SYNPROV_TEST_ONLY=word,word` runs those whose name contains a word.
+/// `sample.rs` says which of them run.
 const SCENARIOS: &[Scenario] = &[
     ("a change of mind", kills::between_restart_and_record),
     ("Redis is firewalled", reach::redis_is_firewalled),
@@ -67,11 +69,11 @@ const SCENARIOS: &[Scenario] = &[
 #[test]
 #[ignore = "lab: needs root and podman"]
 fn a_deployment_on_two_hosts_survives() {
-    let only = std::env::var("SYNPROV_TEST_ONLY").unwrap_or_default();
-    let wanted = |name: &str| only.is_empty() || only.split(',').any(|word| name.contains(word));
+    let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+    let chosen = sample::chosen(&names, &[], 4);
     let site = site::Site::provisioned("running");
     let mut failed = Vec::new();
-    for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| wanted(name)) {
+    for ((name, scenario), _) in SCENARIOS.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
         let began = std::time::Instant::now();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| scenario(&site)));
         println!(

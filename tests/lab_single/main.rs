@@ -1,8 +1,8 @@
 //! One real host, provisioned once by the real binary, and what may happen to it afterwards.
 //!
 //! The scenarios run in order on the same host, each begins and ends with an empty plan. A failed one
-//! is told, the host is healed, and the others run all the same. `SYNPROV_TEST_ONLY=word,word` runs those whose
-//! name contains a word; `SYNPROV_TEST_LAB=NAME` keeps the host for the next run.
+//! is told, the host is healed, and the others run all the same. `sample.rs` says which of them run;
+//! `SYNPROV_TEST_LAB=NAME` keeps the host for the next run.
 // Helpers of tests are tests too: what fails there should stop at once.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
@@ -11,6 +11,8 @@ mod changes;
 mod drift;
 mod quiet;
 mod runs;
+#[path = "../throwaway/sample.rs"]
+mod sample;
 mod secrets;
 mod site;
 #[path = "../throwaway/mod.rs"]
@@ -52,9 +54,8 @@ const SCENARIOS: &[Scenario] = &[
 #[test]
 #[ignore = "lab: needs root and podman"]
 fn lab_one_host_and_what_happens_to_it() {
-    let only = std::env::var("SYNPROV_TEST_ONLY").unwrap_or_default();
-    let wanted = |name: &str| only.is_empty() || only.split(',').any(|word| name.contains(word));
-    assert!(SCENARIOS.iter().any(|(name, _)| wanted(name)), "no scenario is called {only}");
+    let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+    let chosen = sample::chosen(&names, &["an empty second plan", "a client is served"], 6);
     let mut site = Site::up();
     let began = Instant::now();
     secrets::watch(&site);
@@ -62,7 +63,7 @@ fn lab_one_host_and_what_happens_to_it() {
     site.is_settled();
     eprintln!("provisioned in {:.0} s", began.elapsed().as_secs_f32());
     let mut failed = Vec::new();
-    for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| wanted(name)) {
+    for ((name, scenario), _) in SCENARIOS.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
         let began = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| {
             scenario(&site);
