@@ -1,0 +1,332 @@
+//! One plan being done: which step runs where, what hosts report, what their records have yet to say.
+//!
+//! A single thread owns all of it; hosts' threads only carry orders and news.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::code::Frame;
+use super::ledger::Ledger;
+use super::session::{News, Order};
+use super::{Job, Observer, Outcome, Report};
+use crate::facts::{HostError, HostFacts};
+use crate::plan::step::Action;
+use crate::plan::{Plan, Step};
+
+/// A step's state while the plan runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Running,
+    Over(Outcome),
+}
+
+pub(super) struct Run<'a> {
+    job: &'a Job<'a>,
+    plan: &'a Plan,
+    ledger: Ledger<'a>,
+    hosts: &'a IndexMap<String, Sender<Order>>,
+    states: Vec<State>,
+    /// Record lines each host has yet to write.
+    unwritten: BTreeMap<String, String>,
+    /// What each busy host is doing: a step's number, or a name of ours.
+    busy: BTreeMap<String, String>,
+    /// Secrets being fetched, so that each is fetched once.
+    fetching: BTreeSet<String>,
+    gone: BTreeMap<String, HostError>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        job: &'a Job<'a>,
+        plan: &'a Plan,
+        facts: &'a IndexMap<String, HostFacts>,
+        hosts: &'a IndexMap<String, Sender<Order>>,
+    ) -> Self {
+        Self {
+            job,
+            plan,
+            ledger: Ledger::new(plan, facts, job.secrets),
+            hosts,
+            states: vec![State::Waiting; plan.steps.len()],
+            unwritten: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            fetching: BTreeSet::new(),
+            gone: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn run(mut self, news: &Receiver<(String, News)>, observer: &mut dyn Observer) -> Report {
+        let mut told = false;
+        loop {
+            let signals = self.job.interrupts.count.load(Ordering::Relaxed);
+            if signals > 0 && !told {
+                told = true;
+                observer.interrupted();
+            }
+            if signals > 1 {
+                break;
+            }
+            self.skip(observer);
+            if signals == 0 {
+                self.dispatch(observer);
+            }
+            let over = self.states.iter().all(|state| matches!(state, State::Over(_)));
+            if self.busy.is_empty() && (over || signals > 0) {
+                break;
+            }
+            match news.recv_timeout(Duration::from_millis(50)) {
+                Ok((host, item)) => self.hear(&host, item, observer),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let finished = self.states.iter().all(|state| *state == State::Over(Outcome::Done));
+        if self.job.interrupts.count.load(Ordering::Relaxed) < 2 {
+            self.write_records(finished, news, observer);
+        }
+        let leave = self.job.interrupts.count.load(Ordering::Relaxed) > 1;
+        for orders in self.hosts.values() {
+            // A session that has ended already needs no order to.
+            drop(orders.send(if leave { Order::Leave } else { Order::Quit }));
+        }
+        self.report()
+    }
+
+    /// Steps whose predecessor did not succeed, or whose host is gone, never run.
+    fn skip(&mut self, observer: &mut dyn Observer) {
+        for step in &self.plan.steps {
+            if self.states[step.id] != State::Waiting {
+                continue;
+            }
+            let broken = step.after.iter().any(
+                |before| matches!(&self.states[*before], State::Over(outcome) if *outcome != Outcome::Done),
+            );
+            if broken || self.gone.contains_key(&step.host) {
+                self.states[step.id] = State::Over(Outcome::Skipped);
+                observer.ends(step, &Outcome::Skipped);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, observer: &mut dyn Observer) {
+        for step in &self.plan.steps {
+            let ready = self.states[step.id] == State::Waiting
+                && !self.busy.contains_key(&step.host)
+                && step.after.iter().all(|before| self.states[*before] == State::Over(Outcome::Done));
+            if !ready {
+                continue;
+            }
+            let missing = self.missing_secrets(step);
+            if missing.is_empty() {
+                self.begin(step, observer);
+            } else {
+                self.fetch(&missing);
+            }
+        }
+    }
+
+    /// Secrets the step writes and nobody has brought into memory yet, with a host that has each.
+    fn missing_secrets(&self, step: &Step) -> Vec<(String, String)> {
+        let (names, origin): (Vec<&str>, Option<&String>) = match &step.action {
+            Action::PutSecret { file, origin } => (vec![&file.name], origin.as_ref()),
+            Action::Stage { files, .. } => {
+                (files.iter().flat_map(|file| file.content.secrets()).collect(), None)
+            }
+            _ => return Vec::new(),
+        };
+        names
+            .into_iter()
+            .filter(|name| self.ledger.secret(name).is_none())
+            .filter_map(|name| {
+                let holders =
+                    self.job.topology.secrets.get(name).map(|node| node.hosts.clone()).unwrap_or_default();
+                // Staging comes after the host's own copy is in place.
+                let own = holders.iter().find(|host| **host == step.host);
+                let from = origin.or(own).or(holders.first())?;
+                Some((name.to_owned(), from.clone()))
+            })
+            .collect()
+    }
+
+    fn fetch(&mut self, missing: &[(String, String)]) {
+        for (name, host) in missing {
+            if self.fetching.contains(name) || self.busy.contains_key(host) {
+                continue;
+            }
+            let Some(path) = self.job.topology.secrets.get(name).map(|node| node.path.clone()) else {
+                continue;
+            };
+            let mut frame = Frame::default();
+            frame.fetch(name, &path);
+            self.fetching.insert(name.clone());
+            self.send(host, format!("fetch:{name}"), &frame);
+        }
+    }
+
+    fn begin(&mut self, step: &Step, observer: &mut dyn Observer) {
+        let mut frame = Frame::default();
+        let mut lines = self.unwritten.remove(&step.host).unwrap_or_default();
+        lines.push_str(&self.ledger.before(step));
+        frame.record(&lines);
+        let outcome = frame.act(
+            &step.action,
+            self.job.ready_seconds,
+            |name| self.ledger.secret(name).cloned(),
+            &self.ledger.resolved,
+        );
+        observer.begins(step);
+        match outcome {
+            Ok(()) => {
+                self.states[step.id] = State::Running;
+                self.send(&step.host.clone(), step.id.to_string(), &frame);
+            }
+            Err(error) => {
+                let outcome = Outcome::Failed(vec![error.to_string()]);
+                observer.ends(step, &outcome);
+                self.states[step.id] = State::Over(outcome);
+            }
+        }
+    }
+
+    fn send(&mut self, host: &str, id: String, frame: &Frame) {
+        let Some(orders) = self.hosts.get(host) else { return };
+        let order = Order::Frame { id: id.clone(), bytes: frame.bytes(&id) };
+        if orders.send(order).is_ok() {
+            self.busy.insert(host.to_owned(), id);
+        }
+    }
+
+    fn running(&self, host: &str) -> Option<&'a Step> {
+        let plan: &'a Plan = self.plan;
+        plan.steps.get(self.busy.get(host)?.parse::<usize>().ok()?)
+    }
+
+    fn hear(&mut self, host: &str, item: News, observer: &mut dyn Observer) {
+        match item {
+            News::Log { line } => {
+                if let Some(step) = self.running(host) {
+                    observer.says(step, &line);
+                }
+            }
+            News::Waiting { unit, what } => {
+                if let Some(step) = self.running(host) {
+                    observer.waits(step, &unit, &what);
+                }
+            }
+            News::Started { unit, invocation, workers } => {
+                self.ledger.started(host, unit, invocation, workers)
+            }
+            News::Revision { name, revision } => self.ledger.revision(host, name, revision),
+            News::Value { name, value } => self.ledger.value(name, value),
+            News::Venv { path, packages } => self.ledger.venv(host, path, packages),
+            News::Resolved { tag, requirement } => {
+                self.ledger.resolved.entry(tag).or_default().push(requirement);
+            }
+            News::Done { id, ok, tail } => {
+                let step = self.running(host);
+                self.busy.remove(host);
+                if let Some(name) = id.strip_prefix("fetch:") {
+                    // A secret that cannot be fetched fails the steps that need it, on their own hosts.
+                    if ok {
+                        self.fetching.remove(name);
+                    } else {
+                        self.fail_for_want_of(name, &tail, observer);
+                    }
+                } else if let Some(step) = step {
+                    let outcome = if ok { Outcome::Done } else { Outcome::Failed(tail) };
+                    if ok {
+                        if matches!(step.action, Action::BuildVenv { .. }) && !self.ledger.resolved.is_empty()
+                        {
+                            observer.resolved(&self.ledger.resolved);
+                        }
+                        self.unwritten.entry(host.to_owned()).or_default().push_str(&self.ledger.after(step));
+                    }
+                    observer.ends(step, &outcome);
+                    self.states[step.id] = State::Over(outcome);
+                }
+            }
+            News::Failed(error) => {
+                let step = self.running(host);
+                self.busy.remove(host);
+                if let Some(step) = step {
+                    let outcome = Outcome::Lost(error.to_string());
+                    observer.ends(step, &outcome);
+                    self.states[step.id] = State::Over(outcome);
+                }
+                self.gone.insert(host.to_owned(), error);
+            }
+            News::Ended | News::Locked(_) => {
+                self.busy.remove(host);
+            }
+        }
+    }
+
+    fn fail_for_want_of(&mut self, name: &str, tail: &[String], observer: &mut dyn Observer) {
+        for step in &self.plan.steps {
+            if self.states[step.id] == State::Waiting
+                && self.missing_secrets(step).iter().any(|(missing, _)| missing == name)
+            {
+                let outcome = Outcome::Failed(tail.to_vec());
+                observer.ends(step, &outcome);
+                self.states[step.id] = State::Over(outcome);
+            }
+        }
+    }
+
+    /// The last word to every host: what it still has to write, and, if all went well, the whole record.
+    fn write_records(
+        &mut self,
+        finished: bool,
+        news: &Receiver<(String, News)>,
+        observer: &mut dyn Observer,
+    ) {
+        let hosts: VecDeque<String> =
+            self.hosts.keys().filter(|host| !self.gone.contains_key(*host)).cloned().collect();
+        for host in hosts {
+            let mut frame = Frame::default();
+            frame.record(&self.unwritten.remove(&host).unwrap_or_default());
+            if finished && !self.plan.is_empty() {
+                frame.finish(&self.ledger.record(
+                    &host,
+                    self.job.topology,
+                    self.job.modules,
+                    self.job.addresses,
+                ));
+            }
+            self.send(&host, "record".to_owned(), &frame);
+        }
+        while !self.busy.is_empty() && self.job.interrupts.count.load(Ordering::Relaxed) < 2 {
+            match news.recv_timeout(Duration::from_millis(50)) {
+                Ok((host, News::Done { ok: false, tail, .. })) => {
+                    self.busy.remove(&host);
+                    let error = HostError::unfit(
+                        format!("its record could not be written: {}", tail.join(" ")),
+                        "see the space in /var/lib",
+                    );
+                    self.gone.insert(host, error);
+                }
+                Ok((host, item)) => self.hear(&host, item, observer),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+        }
+    }
+
+    fn report(self) -> Report {
+        let outcomes = self.plan.steps.iter().cloned().zip(self.states).map(|(step, state)| match state {
+            State::Over(outcome) => (step, outcome),
+            State::Running => (step, Outcome::Lost("interrupted".to_owned())),
+            State::Waiting => (step, Outcome::Skipped),
+        });
+        Report {
+            outcomes: outcomes.collect(),
+            signal: self.job.interrupts.signal.load(Ordering::Relaxed),
+            host_errors: self.gone.into_iter().collect(),
+        }
+    }
+}

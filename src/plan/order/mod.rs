@@ -1,0 +1,159 @@
+//! Changes to steps, in one order over all hosts.
+//!
+//! A host does its steps one after the other; phases are gates between hosts: a phase begins on
+//! any host when every step of the phases before it has succeeded on all hosts. So: everything is
+//! staged and validated everywhere before anything is put in place anywhere; datastores answer,
+//! then main, then stream writers, then other workers, then the proxy; what leaves stops last,
+//! unless something else takes over what it holds, then it stops first.
+
+mod datastores;
+mod leaving;
+mod prepare;
+mod services;
+mod sets;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change::{Cause, Change, Operation};
+use super::leave::Left;
+use super::step::{Action, Step};
+use super::{Considered, Input};
+use crate::resource::{FileSet, Stage};
+
+/// All steps, in order.
+pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Left) -> Vec<Step> {
+    let mut builder =
+        Builder { input, considered, left, steps: Vec::new(), last: BTreeMap::new(), gate: Vec::new() };
+    builder.prepare();
+    builder.secrets();
+    builder.venvs();
+    builder.gate();
+    builder.stage_and_validate();
+    builder.gate();
+    for set in [FileSet::Plain, FileSet::Redis, FileSet::Synapse, FileSet::Systemd] {
+        builder.swap(set);
+    }
+    builder.remove_drop_ins();
+    builder.daemon_reload();
+    builder.datastores();
+    builder.gate();
+    let vacated = builder.vacate();
+    builder.gate();
+    for stage in [Stage::Main, Stage::Writer, Stage::Worker, Stage::Target] {
+        builder.services(stage, &vacated);
+        builder.gate();
+    }
+    builder.directives();
+    builder.swap(FileSet::Nginx);
+    builder.services(Stage::Proxy, &vacated);
+    builder.gate();
+    builder.former_proxies();
+    builder.gate();
+    builder.stop_leaving(&vacated);
+    builder.remove();
+    builder.steps
+}
+
+pub(super) struct Builder<'a, 'i> {
+    input: &'a Input<'i>,
+    considered: &'a [Considered<'a>],
+    left: &'a Left,
+    steps: Vec<Step>,
+    /// Last step of each host.
+    last: BTreeMap<String, usize>,
+    /// Steps the present phase waits for, besides each host's own last one.
+    gate: Vec<usize>,
+}
+
+impl<'a> Builder<'a, '_> {
+    pub(super) fn push(
+        &mut self,
+        host: &str,
+        action: Action,
+        why: impl Into<String>,
+        completes: Vec<String>,
+    ) -> usize {
+        self.push_after(host, action, why, completes, &[])
+    }
+
+    pub(super) fn push_after(
+        &mut self,
+        host: &str,
+        action: Action,
+        why: impl Into<String>,
+        completes: Vec<String>,
+        extra: &[usize],
+    ) -> usize {
+        let id = self.steps.len();
+        let mut after: Vec<usize> = self.gate.iter().chain(extra).copied().collect();
+        after.extend(self.last.get(host));
+        after.sort_unstable();
+        after.dedup();
+        self.steps.push(Step { id, host: host.to_owned(), action, why: why.into(), completes, after });
+        self.last.insert(host.to_owned(), id);
+        id
+    }
+
+    /// From here on everything waits for everything before.
+    pub(super) fn gate(&mut self) {
+        self.gate = self.last.values().copied().collect();
+    }
+
+    pub(super) fn hosts(&self) -> Vec<String> {
+        self.input.facts.keys().cloned().collect()
+    }
+
+    /// Changed resources of a host.
+    pub(super) fn changed(&self, host: &str) -> Vec<&'a Considered<'a>> {
+        let considered: &'a [Considered<'a>] = self.considered;
+        considered.iter().filter(|one| one.resource.address.host == host && one.change.is_some()).collect()
+    }
+}
+
+/// What an instance holds alone or as a shard: `writes:typing`, `runs:federation_sender`.
+pub(crate) fn holds(instance: &crate::topology::Instance) -> Vec<String> {
+    let writes = instance.writes.iter().map(|stream| format!("writes:{stream}"));
+    writes.chain(instance.runs.iter().map(|job| format!("runs:{job}"))).collect()
+}
+
+/// The reason why a running service has to take its configuration over again.
+fn outdated(one: &Considered<'_>) -> Option<String> {
+    let change = one.change.as_ref()?;
+    let (_, before, _) = change.attributes.iter().find(|(name, ..)| name == "configuration")?;
+    Some(before.as_ref()?.strip_prefix("outdated: ")?.to_owned())
+}
+
+/// The change is about this attribute, too.
+fn has(one: &Considered<'_>, attribute: &str) -> bool {
+    one.change.as_ref().is_some_and(|change| change.attributes.iter().any(|(name, ..)| name == attribute))
+}
+
+fn addresses(ones: &[&Considered<'_>]) -> Vec<String> {
+    ones.iter().map(|one| one.resource.address.to_string()).collect()
+}
+
+/// The reason of one change, or of several together.
+fn why(ones: &[&Considered<'_>]) -> String {
+    let changes: Vec<&Change> = ones.iter().filter_map(|one| one.change.as_ref()).collect();
+    let reasons: BTreeSet<&str> = changes.iter().map(|change| change.reason.as_str()).collect();
+    let Some(first) = reasons.first() else {
+        return "it was stopped so that others could take over".to_owned();
+    };
+    if reasons.len() == 1 {
+        return if changes.len() > 1 && *first == "new" { "all new".to_owned() } else { (*first).to_owned() };
+    }
+    let kind = |change: &&Change| match (change.operation, change.cause) {
+        (Operation::Create, Cause::Drift) => "removed by somebody",
+        (Operation::Create, _) => "new",
+        (_, Cause::Intended) => "changed by the inventory",
+        (_, Cause::Unmanaged) => "not ours so far",
+        _ => "changed by somebody",
+    };
+    let words =
+        ["new", "changed by the inventory", "changed by somebody", "removed by somebody", "not ours so far"];
+    let counted = words.iter().filter_map(|word| {
+        let count = changes.iter().filter(|change| kind(change) == *word).count();
+        (count > 0).then(|| format!("{count} {word}"))
+    });
+    counted.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,138 @@
+//! What comes before any file: packages, users, directories, secrets, the Python environment.
+
+use std::collections::BTreeMap;
+
+use super::super::step::{Action, MadeDirectory, SecretFile};
+use super::{Builder, addresses, why};
+use crate::resource::Body;
+use crate::topology::SecretShape;
+
+impl<'a> Builder<'a, '_> {
+    pub(super) fn prepare(&mut self) {
+        for host in self.hosts() {
+            let changed = self.changed(&host);
+            let mut packages: Vec<String> = Vec::new();
+            let mut completes = Vec::new();
+            for one in &changed {
+                if let Body::Packages { packages: wanted, .. } = &one.resource.body {
+                    let missing =
+                        wanted.iter().filter(|name| !self.input.facts[&host].packages.contains_key(*name));
+                    packages.extend(missing.cloned());
+                    completes.push(one.resource.address.to_string());
+                }
+            }
+            if !packages.is_empty() {
+                packages.dedup();
+                self.push(&host, Action::InstallPackages { packages }, "they are not installed", completes);
+            }
+            for one in &changed {
+                if let Body::User { name, home } = &one.resource.body {
+                    let action = Action::CreateUser { name: name.clone(), home: home.clone() };
+                    self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
+                }
+            }
+            let directories: Vec<_> = changed
+                .iter()
+                .filter(|one| matches!(one.resource.body, Body::Directory { .. }))
+                .copied()
+                .collect();
+            if !directories.is_empty() {
+                let made = directories
+                    .iter()
+                    .filter_map(|one| match &one.resource.body {
+                        Body::Directory { path, owner, group, mode, .. } => Some(MadeDirectory {
+                            path: path.clone(),
+                            owner: owner.clone(),
+                            group: group.clone(),
+                            mode: mode.clone(),
+                        }),
+                        _ => None,
+                    })
+                    .collect();
+                self.push(
+                    &host,
+                    Action::MakeDirectories { directories: made },
+                    why(&directories),
+                    addresses(&directories),
+                );
+            }
+        }
+    }
+
+    /// New secrets are made on main's host, then brought to the hosts that lack them.
+    pub(super) fn secrets(&mut self) {
+        let main = self.input.topology.instances.first().map(|main| main.host.clone()).unwrap_or_default();
+        let mut made: BTreeMap<String, usize> = BTreeMap::new();
+        let mut bring = Vec::new();
+        let mut hosts = self.hosts();
+        // Main's host first: the others wait for what it makes.
+        hosts.sort_by_key(|host| *host != main);
+        for host in &hosts {
+            for one in self.changed(host) {
+                let Body::Secret { name, path, owner, group, mode } = &one.resource.body else { continue };
+                let file = SecretFile {
+                    name: name.clone(),
+                    path: path.clone(),
+                    owner: owner.clone(),
+                    group: group.clone(),
+                    mode: mode.clone(),
+                };
+                let generated = self.input.topology.secrets.get(name).map(|node| node.shape);
+                let completes = vec![one.resource.address.to_string()];
+                if self.input.origin(name).is_none() && !made.contains_key(name) {
+                    let shape = match generated {
+                        Some(SecretShape::SigningKey) => "signing_key",
+                        _ => "token",
+                    };
+                    let action = Action::GenerateSecret { file, shape };
+                    let id = self.push(host, action, "no host has it yet", completes);
+                    made.insert(name.clone(), id);
+                } else {
+                    bring.push((host.clone(), file, completes, why(&[one])));
+                }
+            }
+        }
+        let first = hosts.first().cloned();
+        for (host, file, completes, reason) in bring {
+            let origin = match self.input.origin(&file.name) {
+                Some(origin) => origin.host.clone(),
+                None => made.get(&file.name).map(|id| self.steps[*id].host.clone()).or(first.clone()),
+            };
+            let after: Vec<usize> = made.get(&file.name).copied().into_iter().collect();
+            self.push_after(&host, Action::PutSecret { file, origin }, reason, completes, &after);
+        }
+    }
+
+    /// The first host resolves the packages if the lock does not have them; the others build the same set.
+    pub(super) fn venvs(&mut self) {
+        let mut resolved: Option<usize> = None;
+        for host in self.hosts() {
+            for one in self.changed(&host) {
+                let Body::Venv { path, requirements, constraints, locked, managed: true } =
+                    &one.resource.body
+                else {
+                    continue;
+                };
+                let locked = locked.clone().unwrap_or_default();
+                let tag = self.input.facts[&host].python_tag();
+                let resolves = !tag.is_some_and(|tag| locked.contains_key(&tag));
+                let action = Action::BuildVenv {
+                    path: path.clone(),
+                    requirements: requirements.clone(),
+                    constraints: constraints.clone(),
+                    locked,
+                    resolves,
+                };
+                let after: Vec<usize> = resolved.filter(|_| resolves).into_iter().collect();
+                let id = self.push_after(
+                    &host,
+                    action,
+                    why(&[one]),
+                    vec![one.resource.address.to_string()],
+                    &after,
+                );
+                resolved = resolved.or(resolves.then_some(id));
+            }
+        }
+    }
+}

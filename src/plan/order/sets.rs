@@ -1,0 +1,188 @@
+//! Files, a set at a time: staged, validated as if in place, put in place; what reads them owes a restart.
+
+use std::collections::BTreeSet;
+
+use super::super::Considered;
+use super::super::step::{Action, StagedFile, SynapseCheck};
+use super::{Builder, addresses, outdated, why};
+use crate::resource::{Body, FileSet};
+
+impl<'a> Builder<'a, '_> {
+    pub(super) fn files(&self, host: &str, set: FileSet) -> Vec<(&'a Considered<'a>, StagedFile)> {
+        self.changed(host)
+            .into_iter()
+            .filter_map(|one| match &one.resource.body {
+                Body::File { path, owner, group, mode, content, set: of, .. } if *of == set => {
+                    let file = StagedFile {
+                        path: path.clone(),
+                        owner: owner.clone(),
+                        group: group.clone(),
+                        mode: mode.clone(),
+                        digest: content.digest(),
+                        content: content.clone(),
+                    };
+                    Some((one, file))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn stage_and_validate(&mut self) {
+        for host in self.hosts() {
+            for set in [FileSet::Plain, FileSet::Redis, FileSet::Synapse, FileSet::Systemd, FileSet::Nginx] {
+                let files = self.files(&host, set);
+                if files.is_empty() {
+                    continue;
+                }
+                let ones: Vec<_> = files.iter().map(|(one, _)| *one).collect();
+                let reason = why(&ones);
+                let files: Vec<StagedFile> = files.into_iter().map(|(_, file)| file).collect();
+                self.push(&host, Action::Stage { set, files: files.clone() }, reason, Vec::new());
+                if let Some(action) = self.validation(&host, set, &files) {
+                    self.push(
+                        &host,
+                        action,
+                        "nothing that its own program refuses is put in place",
+                        Vec::new(),
+                    );
+                }
+            }
+        }
+    }
+
+    pub(super) fn validation(&self, host: &str, set: FileSet, files: &[StagedFile]) -> Option<Action> {
+        let over = overlaid(files);
+        match set {
+            FileSet::Nginx => Some(Action::Validate { set, over, synapse: None, units: Vec::new() }),
+            FileSet::Systemd => {
+                let units = files
+                    .iter()
+                    .map(|file| file.path.clone())
+                    .filter(|path| path.starts_with("/etc/systemd/system/"))
+                    .filter(|path| path.ends_with(".service") || path.ends_with(".target"))
+                    .collect();
+                Some(Action::Validate { set, over, synapse: None, units })
+            }
+            FileSet::Synapse => {
+                let topology = self.input.topology;
+                let conf = format!("{}/conf", topology.root);
+                let processes = topology
+                    .instances
+                    .iter()
+                    .filter(|instance| instance.host == host)
+                    .map(|instance| {
+                        let mut paths = vec![format!("{conf}/config.yaml"), format!("{conf}/conf.d/")];
+                        if instance.config.is_some() {
+                            paths.push(format!("{conf}/workers/{}.yaml", instance.name));
+                        }
+                        (instance.name.clone(), paths)
+                    })
+                    .collect();
+                let python = format!("{}/bin/python", topology.venv.path);
+                let synapse = Some(SynapseCheck { python, user: topology.user.clone(), processes });
+                Some(Action::Validate { set, over, synapse, units: Vec::new() })
+            }
+            FileSet::Redis | FileSet::Plain => None,
+        }
+    }
+
+    pub(super) fn swap(&mut self, set: FileSet) {
+        for host in self.hosts() {
+            let files = self.files(&host, set);
+            if files.is_empty() {
+                continue;
+            }
+            let ones: Vec<_> = files.iter().map(|(one, _)| *one).collect();
+            let (reason, completes) = (why(&ones), addresses(&ones));
+            let paths: BTreeSet<&str> = files.iter().map(|(_, file)| file.path.as_str()).collect();
+            let owes = self.owed(&host, &paths);
+            let files = files.into_iter().map(|(_, file)| file).collect();
+            self.push(&host, Action::Swap { set, files, owes }, reason, completes);
+        }
+    }
+
+    /// What a unit that stays is no longer told has to be gone before it starts again.
+    pub(super) fn remove_drop_ins(&mut self) {
+        for host in self.hosts() {
+            let files: Vec<(String, bool)> = files_of(&self.left.drop_ins, &host);
+            if !files.is_empty() {
+                let action = Action::Remove { files, directories: Vec::new() };
+                self.push(&host, action, "they left the inventory", Vec::new());
+            }
+        }
+    }
+
+    /// Restarts that follow from new contents of `paths`. Written down with the act itself, so that
+    /// a restart owed is never forgotten.
+    pub(super) fn owed(&self, host: &str, paths: &BTreeSet<&str>) -> Vec<(String, String)> {
+        let reads = |one: &Considered<'_>| {
+            let labels = one.reads.paths.iter().chain(one.reads.inputs.keys());
+            labels.into_iter().any(|path| paths.contains(path.as_str()))
+        };
+        let changed = self.changed(host).into_iter().filter(|one| reads(one));
+        changed.filter_map(|one| Some((one.resource.address.to_string(), outdated(one)?))).collect()
+    }
+
+    pub(super) fn daemon_reload(&mut self) {
+        for host in self.hosts() {
+            let facts = &self.input.facts[&host];
+            let swapped = !self.files(&host, FileSet::Systemd).is_empty()
+                || self.left.drop_ins.iter().any(|(of, ..)| *of == host);
+            let stale: Vec<&Considered<'_>> = self
+                .considered
+                .iter()
+                .filter(|one| one.resource.address.host == host)
+                .filter(|one| {
+                    facts.units.get(&one.resource.address.name).is_some_and(|unit| unit.needs_reload)
+                })
+                .filter(|one| matches!(one.resource.body, Body::Service { .. }))
+                .collect();
+            if swapped || !stale.is_empty() {
+                let only_loading: Vec<String> = stale
+                    .iter()
+                    .filter(|one| {
+                        one.change.as_ref().is_some_and(|change| {
+                            change.attributes.iter().all(|(name, ..)| name == "unit file")
+                        })
+                    })
+                    .map(|one| one.resource.address.to_string())
+                    .collect();
+                let reason =
+                    if swapped { "unit files changed" } else { "unit files changed since systemd read them" };
+                self.push(&host, Action::DaemonReload, reason, only_loading);
+            }
+        }
+    }
+
+    pub(super) fn directives(&mut self) {
+        for host in self.hosts() {
+            for one in self.changed(&host) {
+                let Body::Directive { path, directive, minimum, .. } = &one.resource.body else { continue };
+                let action = Action::RaiseDirective {
+                    path: path.clone(),
+                    directive: directive.clone(),
+                    value: *minimum,
+                    owes: self.owed(&host, &BTreeSet::from([path.as_str()])),
+                };
+                self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
+            }
+        }
+    }
+}
+
+/// Files that leave a host, with whether a copy is kept.
+pub(super) fn files_of(files: &[(String, String, bool)], host: &str) -> Vec<(String, bool)> {
+    let here = files.iter().filter(|(of, ..)| of == host);
+    here.map(|(_, path, copy)| (path.clone(), *copy)).collect()
+}
+
+/// Smallest set of directories that contains every staged file: what the staged tree is laid over.
+fn overlaid(files: &[StagedFile]) -> Vec<String> {
+    let parents: BTreeSet<&str> =
+        files.iter().filter_map(|file| Some(file.path.rsplit_once('/')?.0)).collect();
+    let nested = |inner: &str| {
+        parents.iter().any(|outer| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/')))
+    };
+    parents.iter().filter(|parent| !nested(parent)).map(|parent| (*parent).to_owned()).collect()
+}
