@@ -650,8 +650,18 @@ start_units() { # UNIT...: enabled and started side by side; await comes after
     systemctl start --no-block -- "$@"
 }
 
-old_invocation() { # UNIT: what await must not mistake for the new start; empty if it runs and only has to be ready
-    [[ $(property "$1" ActiveState) == active ]] || property "$1" InvocationID
+# What await must not mistake for the new start; empty if it runs and only has to be ready. A unit that is
+# just starting may have read what has been replaced since: it begins anew, unless that would cut off a
+# migration of the schema.
+old_invocation() { # UNIT anew|join
+    case $(property "$1" ActiveState) in
+        active | reloading) return 0 ;;
+        activating)
+            [[ $2 == join ]] && return 0
+            systemctl stop -- "$1" > /dev/null || return 1
+            ;;
+    esac
+    property "$1" InvocationID
 }
 
 reload_unit() { # UNIT: a reload that exits 0 may still have changed nothing: new worker processes are the proof

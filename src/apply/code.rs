@@ -207,8 +207,9 @@ impl Frame {
     fn start(&mut self, services: &[Startable]) {
         // What runs already (a package started it) has no new InvocationID to wait for.
         for (index, service) in services.iter().enumerate() {
-            self.code
-                .push_str(&format!("old_{index}=$(old_invocation {}) || exit 1\n", shell(&service.unit)));
+            let how = if service.ready.unlimited { "join" } else { "anew" };
+            let unit = shell(&service.unit);
+            self.code.push_str(&format!("old_{index}=$(old_invocation {unit} {how}) || exit 1\n"));
         }
         self.call(["start_units"].into_iter().chain(services.iter().map(|service| service.unit.as_str())));
         for (index, service) in services.iter().enumerate() {

@@ -56,6 +56,9 @@ fn variants() -> [String; 2] {
     [replaced(&[]), other]
 }
 
+/// Path to digest.
+type Files = BTreeMap<String, String>;
+
 /// Where an apply was killed.
 struct Killed {
     /// The step whose begin it was killed after, `12/52 hs1: …`; `None`: it was through before that.
@@ -90,18 +93,13 @@ fn plan_is_ours(plan: &Plan, when: &str) {
     assert_eq!(plan.refusals(), Vec::<String>::new(), "{when}");
 }
 
-/// No file is anything but what it was or what it becomes.
-fn files_are_whole(
-    before: &BTreeMap<String, String>,
-    killed: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-) {
-    for path in before.keys().chain(killed.keys()).chain(after.keys()) {
-        let (was, found, is) = (before.get(path), killed.get(path), after.get(path));
-        assert!(
-            found == was || found == is,
-            "{path}: {was:?} before, {found:?} after the kill, {is:?} in the end"
-        );
+/// No file is anything but what it is when an apply has come to its end, with the one inventory or the other.
+fn files_are_whole(settled: &[Files], killed: &[(String, Files)]) {
+    for (when, killed) in killed {
+        for path in killed.keys().chain(settled.iter().flat_map(BTreeMap::keys)) {
+            let found = killed.get(path);
+            assert!(settled.iter().any(|whole| whole.get(path) == found), "{when}: {path} is {found:?}");
+        }
     }
 }
 
@@ -152,7 +150,7 @@ pub fn at_random_moments() {
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     let variants = variants();
-    let mut before = site.files();
+    let mut settled = vec![site.files()];
     let mut seen = Vec::new();
     let mut done = 0;
     let mut round = 0;
@@ -174,7 +172,7 @@ pub fn at_random_moments() {
         plan_is_ours(&site.plan(0), &format!("{when}, at once"));
         let free = site.unlocked(RUNNING_STEP);
         nothing_is_left_lying(&site, &when);
-        seen.push(site.files());
+        seen.push((when.clone(), site.files()));
         let plan = site.plan(0);
         plan_is_ours(&plan, &when);
         // Every other time the person has thought better of it: back to what was.
@@ -190,11 +188,7 @@ pub fn at_random_moments() {
             site.apply();
             finished = format!("{:.1} s", began.elapsed().as_secs_f32());
             site.is_settled();
-            let after = site.files();
-            for killed in seen.drain(..) {
-                files_are_whole(&before, &killed, &after);
-            }
-            before = after;
+            settled.push(site.files());
         }
         let Some(title) = killed.step else { continue };
         done += 1;
@@ -202,10 +196,10 @@ pub fn at_random_moments() {
             "| {done} | {} | {} | {} ms | {:.1} s | {} | {} | {finished} |",
             if chained {
                 "first apply"
-            } else if round % 2 == 1 {
-                "there"
+            } else if back {
+                "change of mind"
             } else {
-                "back"
+                "change"
             },
             title.replace('|', "/"),
             delay.as_millis(),
@@ -214,4 +208,11 @@ pub fn at_random_moments() {
             plan.changes().len(),
         );
     }
+    for variant in &variants {
+        site.write(variant);
+        site.apply();
+        site.is_settled();
+        settled.push(site.files());
+    }
+    files_are_whole(&settled, &seen);
 }
