@@ -165,7 +165,7 @@ fn hostile_names_are_refused_before_anything_is_started() {
 /// Runs one test of this file again in a process of its own, which sees `CHILD` and does its part there.
 fn child(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture"]).env("CHILD", test);
+    command.args(["--exact", test, "--nocapture", "--include-ignored"]).env("CHILD", test);
     command
 }
 
