@@ -85,7 +85,7 @@ impl<'a> Ledger<'a> {
             return lines;
         }
         let record = &self.facts[&step.host].record;
-        for address in &step.completes {
+        for address in self.touched(step) {
             let Some(desired) = self.plan.entries.get(address) else { continue };
             let old = record.entries.get(address);
             let mut entry =
@@ -117,10 +117,26 @@ impl<'a> Ledger<'a> {
         lines
     }
 
+    /// What a step completes, and the cluster it restarts on the way: that one is stopped for a
+    /// moment, by us, should the apply die just then.
+    fn touched<'s>(&'s self, step: &'s Step) -> impl Iterator<Item = &'s String> {
+        let restarted = match &step.action {
+            Action::PreparePostgresql { restart: Some(service), .. } => {
+                let (host, unit) = (format!("{}/", step.host), format!("/service:{}", service.unit));
+                self.plan
+                    .entries
+                    .keys()
+                    .find(|address| address.starts_with(&host) && address.ends_with(&unit))
+            }
+            _ => None,
+        };
+        step.completes.iter().chain(restarted)
+    }
+
     /// Record lines that say that `step` is done.
     pub fn after(&self, step: &Step) -> String {
         let mut lines = String::new();
-        for address in &step.completes {
+        for address in self.touched(step) {
             if let Some(entry) = self.entry(&step.host, address) {
                 lines.push_str(&entry.line(address));
             }
