@@ -69,7 +69,7 @@ pub fn no_space_is_left(site: &Site) {
              && cp -a /root/workers/. {WORKERS}/ && (head -c 2M /dev/zero > {WORKERS}/ballast || true)"
         ),
         &format!("umount {WORKERS}; rm -r /root/workers"),
-        &["hs1: put 1 file of set synapse in place failed", "No space left on device"],
+        &["typing.yaml in place failed", "No space left on device"],
     );
 }
 
@@ -79,7 +79,7 @@ pub fn a_file_is_immutable(site: &Site) {
         site,
         &format!("chattr +i {WORKERS}/typing.yaml"),
         &format!("chattr -i {WORKERS}/typing.yaml"),
-        &["hs1: put 1 file of set synapse in place failed", "Operation not permitted", "typing.yaml"],
+        &["typing.yaml in place failed", "Operation not permitted", "typing.yaml"],
     );
 }
 

@@ -46,7 +46,7 @@ pub fn a_worker_comes_and_goes(site: &Site) {
     let steps = plan.steps();
     assert_eq!(plan.service_steps(), [format!("start {EXTRA_UNIT}"), "reload nginx.service".to_owned()]);
     let started = at(&steps, &format!("start {EXTRA_UNIT}"));
-    assert!(started < at(&steps, "of set nginx in place") && started > at(&steps, "of set synapse in place"));
+    assert!(started < at(&steps, "nginx files in place") && started > at(&steps, "Synapse files in place"));
     site.apply();
     site.is_settled();
     assert_eq!(site.disturbed(&before), [EXTRA_UNIT], "0 restarts elsewhere");
@@ -115,7 +115,7 @@ pub fn a_foreign_nginx_file_is_broken(site: &Site) {
     let found = state();
     site.rewrite(SENDER, &format!("{SENDER}{EXTRA}"));
     let answer = site.run(&["apply", "--yes"]).exits(1).says("zz-foreign.conf").says("unknown directive");
-    assert!(answer.stdout.contains("validate set nginx as if in place failed"), "{}", answer.stdout);
+    assert!(answer.stdout.contains("validate nginx files as if in place failed"), "{}", answer.stdout);
     assert_eq!(state(), found, "nothing was changed");
     assert!(site.disturbed(&before).is_empty());
     site.sh("rm /etc/nginx/conf.d/zz-foreign.conf");
@@ -131,7 +131,7 @@ pub fn synapse_refuses_an_option(site: &Site) {
     let path = format!("{ROOT}/conf/workers/client.yaml");
     let found = site.sh(&format!("sha256sum {path}"));
     site.rewrite("config: {turn_shared_secret", "config: {event_cache_size: 12Q, turn_shared_secret");
-    site.run(&["apply", "--yes"]).exits(1).says("validate set synapse as if in place failed").says("12Q");
+    site.run(&["apply", "--yes"]).exits(1).says("validate Synapse files as if in place failed").says("12Q");
     assert_eq!(site.sh(&format!("sha256sum {path}")), found, "nothing was changed");
     assert!(site.disturbed(&before).is_empty());
     site.write(INVENTORY);
