@@ -121,7 +121,7 @@ pub fn a_foreign_nginx_file_is_broken(site: &Site) {
     site.sh("rm /etc/nginx/conf.d/zz-foreign.conf");
     // Directories are made before anything is validated: an empty one is left, and goes.
     site.write(INVENTORY);
-    assert_eq!(site.plan().steps(), ["remove 1 path"]);
+    assert_eq!(site.plan().steps(), ["remove /etc/systemd/system/matrix_generic_worker@extra.service.d"]);
     site.apply();
 }
 
