@@ -15,6 +15,7 @@ mod placement;
 mod ports;
 mod projection;
 mod proxy;
+mod reach;
 mod roles;
 mod router;
 mod routes;
@@ -28,6 +29,7 @@ use indexmap::IndexMap;
 
 pub use instances::instance_name;
 pub use placement::socket;
+pub use reach::{Reach, Source, reachability};
 pub use router::{RouteMatch, Router};
 pub use types::*;
 

@@ -5,6 +5,7 @@
 
 mod changes;
 mod errors;
+mod reach;
 mod routing;
 mod site;
 mod snapshots;
