@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use fixture::{map, one_host, route, upstream};
+use fixture::{map, one_host, route, server, upstream};
 use serde_json::json;
 use synprov::inventory::{ProxyKind, Tls};
 use synprov::modules::{Modules, expand};
@@ -85,8 +85,9 @@ fn write_files(topology: &mut Topology, folder: &Path, port: u16) -> String {
     topology.root = folder.to_str().unwrap().to_owned();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     for upstream in topology.upstreams.values_mut() {
-        for (name, address) in &mut upstream.servers {
-            *address = names.entry(name.clone()).or_insert_with(|| backend(name)).clone();
+        for server in &mut upstream.servers {
+            let name = &server.instance;
+            server.address = names.entry(name.clone()).or_insert_with(|| backend(name)).clone();
         }
     }
     std::fs::create_dir_all(folder.join("nginx/worker")).unwrap();
@@ -197,11 +198,10 @@ fn interleaved() -> Topology {
         .map(|pool| upstream(pool, pool, Balance::RoundRobin, &[(pool, "0.0.0.0:0")]))
         .collect();
     topology.upstreams["sync"].balance = Balance::User;
-    topology.upstreams["sync"].servers =
-        ["sync", "sync2", "sync3"].map(|name| (name.to_owned(), String::new())).into();
+    topology.upstreams["sync"].servers = ["sync", "sync2", "sync3"].map(|name| server(name, "")).into();
     topology.upstreams["sender"].balance = Balance::Room;
     topology.upstreams["sender"].servers =
-        ["sender", "sender2", "sender3"].map(|name| (name.to_owned(), String::new())).into();
+        ["sender", "sender2", "sender3"].map(|name| server(name, "")).into();
     topology.routes = vec![
         route("main_only", "^/_matrix/client/(r0|v3)/login/get_token$", &[], "main", "main"),
         route("media", "^/_matrix/federation/v1/media/", &[], "media", "media"),

@@ -51,7 +51,7 @@ fn role(topology: &Topology, instance: &Instance) -> String {
         topology
             .upstreams
             .get(upstream)
-            .is_some_and(|one| one.servers.iter().any(|(name, _)| *name == instance.name))
+            .is_some_and(|one| one.servers.iter().any(|server| server.instance == instance.name))
     };
     let classes: BTreeSet<&str> = topology
         .routes

@@ -172,6 +172,7 @@ impl Draft<'_> {
             redis: self.redis.clone(),
             proxy,
             routes,
+            selectors: IndexMap::new(),
             upstreams,
             secrets: secrets::table(inventory, &self.placement, &self.root),
             shared_config,

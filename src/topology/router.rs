@@ -46,7 +46,7 @@ impl Router<'_> {
         let path = normalised(raw);
         let found = self.routes.iter().find(|(regex, route)| {
             (route.methods.is_empty() || route.methods.iter().any(|known| known == method))
-                && route.condition.as_ref().is_none_or(|condition| holds(condition, query))
+                && route.conditions.iter().all(|condition| holds(condition, query))
                 && regex.is_match(&path)
         });
         let (class, upstream) = found.map_or((MAIN, MAIN), |(_, route)| (&route.class, &route.upstream));
@@ -54,7 +54,7 @@ impl Router<'_> {
         RouteMatch {
             class: class.to_owned(),
             upstream: upstream.to_owned(),
-            instances: servers.iter().map(|(name, _)| name.clone()).collect(),
+            instances: servers.iter().map(|server| server.instance.clone()).collect(),
         }
     }
 }
@@ -65,6 +65,12 @@ fn holds(condition: &Condition, query: &str) -> bool {
             .split('&')
             .filter_map(|pair| pair.split_once('='))
             .any(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty()),
+        Condition::Query { name, value } => query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .any(|(key, found)| key.eq_ignore_ascii_case(name) && found == value),
+        // Who asks is not part of a path.
+        Condition::Selected(_) => false,
     }
 }
 

@@ -9,7 +9,7 @@ use super::Draft;
 use super::catalogue::{Class, EndpointPattern};
 use super::instances::Seat;
 use super::placement::socket;
-use super::types::{Balance, Condition, Route, Upstream};
+use super::types::{Balance, Condition, Route, Server, Upstream};
 
 /// Key of main's upstream.
 pub const MAIN: &str = "main";
@@ -40,7 +40,7 @@ pub(super) fn build(draft: &Draft<'_>) -> (Vec<Route>, IndexMap<String, Upstream
                 methods: if split { endpoint.methods.clone() } else { Vec::new() },
                 upstream: key.clone(),
                 pool: target.seats[0].pool.clone(),
-                condition: endpoint.without.clone().map(Condition::WithoutQuery),
+                conditions: endpoint.without.clone().map(Condition::WithoutQuery).into_iter().collect(),
                 fallback: class.fallback && !target.writer,
             });
         }
@@ -121,7 +121,11 @@ fn upstream(
 ) -> Upstream {
     let servers = seats.iter().filter_map(|seat| {
         let port = draft.port(&seat.name, "client")?;
-        Some((seat.name.clone(), socket(&draft.placement.client(&seat.host), port)))
+        Some(Server {
+            instance: seat.name.clone(),
+            address: socket(&draft.placement.client(&seat.host), port),
+            weight: 1,
+        })
     });
     Upstream {
         name: format!("{}_{key}", draft.prefix),
@@ -136,7 +140,7 @@ fn upstream(
 /// rest, so that a proxy that matches by path alone (an nginx location) finds all it needs under
 /// that path. Restrictions that change nothing are dropped.
 fn complete(routes: Vec<Route>) -> Vec<Route> {
-    let restricted = |route: &Route| !route.methods.is_empty() || route.condition.is_some();
+    let restricted = |route: &Route| !route.methods.is_empty() || !route.conditions.is_empty();
     let mut complete: Vec<Route> = Vec::new();
     for (at, route) in routes.iter().enumerate() {
         if !restricted(route) {
@@ -152,7 +156,7 @@ fn complete(routes: Vec<Route>) -> Vec<Route> {
                     class: MAIN.to_owned(),
                     methods: Vec::new(),
                     upstream: MAIN.to_owned(),
-                    condition: None,
+                    conditions: Vec::new(),
                     fallback: false,
                     ..route.clone()
                 });

@@ -36,6 +36,8 @@ pub struct Topology {
     pub proxy: Option<ProxyNode>,
     /// Routes in matching order: first match wins; what matches none goes to main.
     pub routes: Vec<Route>,
+    /// Selectors of dedicated pools, by pool, in matching order.
+    pub selectors: IndexMap<String, Selector>,
     /// Upstreams by name: what routes point to.
     pub upstreams: IndexMap<String, Upstream>,
     /// Every secret of the topology: where it comes from and which hosts need it.
@@ -196,8 +198,8 @@ pub struct Route {
     pub upstream: String,
     /// Pool whose file under `nginx/worker/` holds it; `main` for overrides that go to main.
     pub pool: String,
-    /// What else must be true of the request; a request that fails it tries the next route.
-    pub condition: Option<Condition>,
+    /// What else must be true of the request, all of it; one that fails tries the next route.
+    pub conditions: Vec<Condition>,
     /// Whether main may stand in while none of the upstream's processes answers. Never for
     /// stream writers, SSO and media: main would refuse or lose the request.
     pub fallback: bool,
@@ -209,6 +211,31 @@ pub struct Route {
 pub enum Condition {
     /// The query string has no such parameter, or an empty one (nginx: `$arg_NAME` is empty).
     WithoutQuery(String),
+    /// The query string has this parameter with this value.
+    Query {
+        /// Its name.
+        name: String,
+        /// Its value, as on the wire.
+        value: String,
+    },
+    /// The request is one of those that the selector of this pool (key in [`Topology::selectors`]) takes.
+    Selected(String),
+}
+
+/// Which requests a dedicated pool takes (`select:`): those that fit one entry of every list that
+/// is not empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Selector {
+    /// Names of application services: requests with their `as_token`.
+    pub appservices: Vec<String>,
+    /// Regular expressions, one of which the `User-Agent` matches.
+    pub user_agents: Vec<String>,
+    /// Networks (CIDR) that the client's address is in.
+    pub sources: Vec<String>,
+    /// Room ids in the path.
+    pub rooms: Vec<String>,
+    /// Matrix ids of users.
+    pub users: Vec<String>,
 }
 
 /// Processes that share the requests of a class.
@@ -220,10 +247,21 @@ pub struct Upstream {
     pub pool: String,
     /// How a process is chosen.
     pub balance: Balance,
-    /// Instance name, `ADDRESS:PORT`, in order.
-    pub servers: Vec<(String, String)>,
+    /// Processes, in order.
+    pub servers: Vec<Server>,
     /// Seconds a proxied request may stay silent.
     pub read_timeout: u32,
+}
+
+/// One process of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Server {
+    /// Instance name.
+    pub instance: String,
+    /// `ADDRESS:PORT`, or `unix:/PATH`.
+    pub address: String,
+    /// Share of the requests, 1 by default.
+    pub weight: u32,
 }
 
 /// How an upstream chooses a process.

@@ -166,7 +166,7 @@ fn one_host_speaks_over_loopback_and_several_over_internal_addresses() {
     // The only proxy is on hs1.
     assert_eq!(instance(&three, "sync").address, "127.0.0.1");
     assert_eq!(instance(&three, "sync2").address, "fd00:8::2");
-    assert!(three.upstreams["sync.user"].servers[1].1.starts_with("[fd00:8::2]:"));
+    assert!(three.upstreams["sync.user"].servers[1].address.starts_with("[fd00:8::2]:"));
     assert_eq!(three.postgresql.binds, ["127.0.0.1", "10.8.0.1"]);
     assert_eq!(three.postgresql.peers, ["10.8.0.1", "fd00:8::2", "10.8.0.3"]);
     assert_eq!(three.shared_config["instance_map"]["main"]["host"], "10.8.0.1");

@@ -204,7 +204,7 @@ fn every_path_has_a_route_for_each_of_its_requests() {
         let topology = fresh(&site);
         for (at, route) in topology.routes.iter().enumerate() {
             let last = topology.routes.iter().rposition(|other| other.regex == route.regex).unwrap();
-            let restricted = !route.methods.is_empty() || route.condition.is_some();
+            let restricted = !route.methods.is_empty() || !route.conditions.is_empty();
             assert_eq!(restricted, at != last, "{route:?}");
             assert!(topology.upstreams.contains_key(&route.upstream), "{route:?}");
             assert!(!route.class.starts_with("media") || !route.fallback, "{route:?}");

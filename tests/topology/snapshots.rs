@@ -64,10 +64,12 @@ fn workers(topology: &Topology) -> String {
 fn routes(topology: &Topology) -> String {
     let mut text = String::new();
     for route in &topology.routes {
-        let condition = match &route.condition {
-            None => String::new(),
-            Some(Condition::WithoutQuery(name)) => format!(" without {name}"),
-        };
+        let conditions = route.conditions.iter().map(|condition| match condition {
+            Condition::WithoutQuery(name) => format!(" without {name}"),
+            Condition::Query { name, value } => format!(" with {name}={value}"),
+            Condition::Selected(pool) => format!(" selected by {pool}"),
+        });
+        let condition: String = conditions.collect();
         let main = if route.fallback { " or main" } else { "" };
         writeln!(
             text,

@@ -19,8 +19,13 @@ pub(super) fn upstream(upstream: &Upstream, prefix: &str) -> Directive {
         // Shared by nginx's processes, else each counts for itself.
         Balance::LeastConn => vec![line("zone", &[&upstream.name, "64k"]), line("least_conn", &[])],
     };
-    for (_, address) in &upstream.servers {
-        inside.push(line("server", &[address, "max_fails=0"]));
+    for server in &upstream.servers {
+        let weight = format!("weight={}", server.weight);
+        let mut args = vec![server.address.as_str(), "max_fails=0"];
+        if server.weight != 1 {
+            args.push(&weight);
+        }
+        inside.push(line("server", &args));
     }
     inside.push(line("keepalive", &["32"]));
     inside.push(line("keepalive_timeout", &["30s"]));

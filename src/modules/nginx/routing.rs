@@ -35,7 +35,7 @@ impl<'a> Routing<'a> {
         let mut pools: Vec<&str> = Vec::new();
         for route in &routes {
             anchored(&route.regex)?;
-            let parameter = route.condition.as_ref().map(|Condition::WithoutQuery(parameter)| parameter);
+            let parameter = route.conditions.iter().filter_map(parameter);
             let words = route.methods.iter().chain(parameter);
             if let Some(word) = words.into_iter().find(|word| !is_word(word)) {
                 return Err(format!("route {:?}: {word:?} is no method or parameter", route.class));
@@ -108,8 +108,8 @@ impl<'a> Routing<'a> {
 
     /// Query parameters that routes look at.
     fn parameters(&self) -> BTreeSet<&str> {
-        let conditions = self.routes.iter().filter_map(|route| route.condition.as_ref());
-        conditions.map(|Condition::WithoutQuery(parameter)| parameter.as_str()).collect()
+        let conditions = self.routes.iter().flat_map(|route| &route.conditions);
+        conditions.filter_map(parameter).map(String::as_str).collect()
     }
 
     /// Where a location sends its requests, and how long they may be silent, in seconds.
@@ -136,9 +136,17 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// The query parameter that must be missing.
+fn parameter(condition: &Condition) -> Option<&String> {
+    match condition {
+        Condition::WithoutQuery(parameter) => Some(parameter),
+        Condition::Query { .. } | Condition::Selected(_) => None,
+    }
+}
+
 /// Whether a route looks at more than the path.
 fn guarded(route: &Route) -> bool {
-    !route.methods.is_empty() || route.condition.is_some()
+    !route.methods.is_empty() || !route.conditions.is_empty()
 }
 
 /// A row of the table. Preflight requests go with the methods they ask about: every process
@@ -148,9 +156,9 @@ fn row(route: &Route) -> String {
         [] => "[^ ]+".to_owned(),
         methods => format!("(?:{}|OPTIONS)", methods.join("|")),
     };
-    let missing = match &route.condition {
+    let missing = match route.conditions.iter().find_map(parameter) {
         None => "[^ ]+".to_owned(),
-        Some(Condition::WithoutQuery(parameter)) => format!("[^ ]*,{parameter},[^ ]*"),
+        Some(parameter) => format!("[^ ]*,{parameter},[^ ]*"),
     };
     let path = route.regex.strip_prefix('^').unwrap_or(&route.regex);
     format!("^{methods} {missing} {path}")

@@ -9,7 +9,7 @@
 use super::routing::Routing;
 use super::{Directive, balance, block, comment, line};
 use crate::inventory::{ProxyKind, Tls};
-use crate::topology::{ProxyNode, Topology, Upstream};
+use crate::topology::{ProxyNode, Server, Topology, Upstream};
 
 /// Where certbot and others put challenge files by default on Debian and Ubuntu.
 const ACME_ROOT: &str = "/var/www/html";
@@ -92,7 +92,7 @@ fn main(topology: &Topology) -> Result<Upstream, String> {
         name: format!("{}_main", topology.prefix),
         pool: "main".to_owned(),
         balance: crate::topology::Balance::RoundRobin,
-        servers: vec![(instance.name.clone(), address)],
+        servers: vec![Server { instance: instance.name.clone(), address, weight: 1 }],
         read_timeout: 600,
     })
 }
