@@ -16,6 +16,7 @@ use crate::lab::verify::{Features, Homeserver, Process, verify};
 use crate::lab::{Distro, Flavour, Lab, LabError, Outward, client_name, lab_name, lab_spec};
 use crate::render::plan::{DiffStyle, Style, text};
 use crate::render::{self, rehearsal};
+use crate::topology::Request;
 
 /// `synprov rehearse`.
 #[derive(Debug, Args)]
@@ -145,10 +146,11 @@ fn prove(loaded: &Loaded, inventory: &Inventory, lab: &Lab, output: &Output) -> 
     let homeserver = Homeserver { server_name: topology.server_name.clone(), door, processes, features };
     output.talk("A client registers, logs in, talks and listens through the proxy…\n");
     let router = topology.router();
-    let checks = match verify(lab, &homeserver, &|method, path| router.route(method, path).instances) {
-        Ok(checks) => checks,
-        Err(error) => return tell(&error, output),
-    };
+    let checks =
+        match verify(lab, &homeserver, &|method, path| router.route(&Request::new(method, path)).instances) {
+            Ok(checks) => checks,
+            Err(error) => return tell(&error, output),
+        };
     output.result(&rehearsal::checks(&checks, output.color));
     let mut exit = if checks.iter().all(|check| check.ok) { Exit::Done } else { Exit::Error };
     for host in lab.hosts() {

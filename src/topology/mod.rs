@@ -16,6 +16,7 @@ mod ports;
 mod projection;
 mod proxy;
 mod reach;
+mod request;
 mod roles;
 mod router;
 mod routes;
@@ -30,6 +31,7 @@ use indexmap::IndexMap;
 pub use instances::instance_name;
 pub use placement::socket;
 pub use reach::{Reach, Source, reachability};
+pub use request::Request;
 pub use router::{RouteMatch, Router};
 pub use types::*;
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use synprov::lab::client::Door;
 use synprov::lab::verify::{Features, Homeserver, Process, verify};
+use synprov::topology::Request;
 
 use crate::site::{HOST, INVENTORY, ROOT, Site};
 
@@ -162,7 +163,8 @@ pub fn a_client_is_served(site: &Site) {
     };
     let router = topology.router();
     let checks =
-        verify(&site.lab, &homeserver, &|method, path| router.route(method, path).instances).unwrap();
+        verify(&site.lab, &homeserver, &|method, path| router.route(&Request::new(method, path)).instances)
+            .unwrap();
     let wrong: Vec<_> = checks.iter().filter(|check| !check.ok).collect();
     assert!(wrong.is_empty() && checks.len() > 50, "{} checks; wrong: {wrong:#?}", checks.len());
 }

@@ -1,5 +1,7 @@
 //! Which process a request is meant for.
 
+use synprov::topology::Request;
+
 use crate::fresh;
 use crate::site::{Site, one_host, three_hosts};
 
@@ -11,7 +13,7 @@ fn check(site: &Site, table: &str) {
         let [method, path, class, instances] = line.split_whitespace().collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
-        let found = router.route(method, path);
+        let found = router.route(&Request::new(method, path));
         assert_eq!((found.class.as_str(), found.instances.join(",").as_str()), (class, instances), "{line}");
     }
 }
