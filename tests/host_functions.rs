@@ -1,4 +1,4 @@
-//! The functions that run on hosts (`facts.sh`, `apply.sh`), called one at a time in a scratch
+//! The functions that run on hosts (`facts.sh`, `apply/host/*.sh`), called one at a time in a scratch
 //! directory that only root may write to. Needs root, as an apply does.
 // Helpers of tests are tests too: what fails there should stop at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const FACTS: &str = include_str!("../src/facts/facts.sh");
-const APPLY: &str = include_str!("../src/apply/apply.sh");
+use synprov::apply::script::SCRIPT as APPLY;
+use synprov::facts::gather::SCRIPT as FACTS;
 
 /// A directory of root's own below a path that nobody else can redirect; gone when dropped.
 struct Scratch(PathBuf);

@@ -1,4 +1,4 @@
-//! A step as the bash code and the bytes that its host does it with (`apply.sh` has the functions).
+//! A step as the bash code and the bytes that its host does it with (`host/*.sh` has the functions).
 
 use indexmap::IndexMap;
 

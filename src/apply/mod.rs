@@ -7,6 +7,7 @@ mod code;
 pub mod ledger;
 pub mod quote;
 mod run;
+pub mod script;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};

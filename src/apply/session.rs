@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 
+use super::script;
 use crate::facts::conversation::{Conversation, Heard, clean};
-use crate::facts::gather::{Connection, HostError, SCRIPT, hear_facts};
+use crate::facts::gather::{self, Connection, HostError, hear_facts};
 use crate::facts::{HostErrorKind, HostFacts};
 use crate::secret::Secret;
 
-/// The whole script of an apply.
-const APPLY_SCRIPT: &str = include_str!("apply.sh");
 /// How often a quiet controller tells the host that it is still there (the host waits 60 s).
 const BEAT: Duration = Duration::from_secs(10);
 /// Log lines of a step that are kept for its failure message.
@@ -125,7 +124,7 @@ fn converse(
     orders: &Receiver<Order>,
     tell: &dyn Fn(News),
 ) -> Result<(), HostError> {
-    let script = format!("{SCRIPT}\n{APPLY_SCRIPT}");
+    let script = format!("{}\n{}", gather::SCRIPT, script::SCRIPT);
     let become_root = connection.become_root;
     let mut conversation = Conversation::start(connection.session.as_mut(), become_root, &script, request)?;
     let facts = hear_facts(&mut conversation)?;

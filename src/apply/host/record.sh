@@ -1,0 +1,29 @@
+# The record and what stands beside it in $state: made ready, appended to, replaced.
+
+prepare_state() {
+    mkdir -p -m 0700 -- /var/lib/synprov "$state" "$state/redacted" || return 1
+    [[ -O $state && ! -L $state && -O /var/lib/synprov && ! -L /var/lib/synprov ]] || return 1
+    if [[ ! -s $state/salt ]]; then
+        (head -c 32 /dev/urandom | sha256sum | head -c 64 > "$state/salt.new") && sync "$state/salt.new" && mv -fT "$state/salt.new" "$state/salt" || return 1
+    fi
+    # A line that lost its end to a power cut must not swallow the next one.
+    if [[ -s $state/record && -n $(tail -c 1 "$state/record") ]]; then printf '\n' >> "$state/record"; fi
+    rm -rf -- $stage
+}
+
+record_append() { # OFFSET LENGTH
+    slice "$1" "$2" >> "$state/record" && sync "$state/record"
+}
+
+finish() { # OFFSET LENGTH: the whole record, in one piece
+    slice "$1" "$2" > "$state/record.new" && sync "$state/record.new" && mv -fT "$state/record.new" "$state/record" && sync "$state" || return 1
+    if [[ -s $state/digests ]]; then
+        # Only the last line of each path, and only of paths that still are.
+        local path real redacted
+        local -A last=()
+        while IFS=$'\t' read -r path real redacted; do last[$path]=$real$'\t'$redacted; done < "$state/digests"
+        for path in "${!last[@]}"; do
+            [[ -e $path ]] && printf '%s\t%s\n' "$path" "${last[$path]}"
+        done | sort > "$state/digests.new" && sync "$state/digests.new" && mv -fT "$state/digests.new" "$state/digests"
+    fi
+}

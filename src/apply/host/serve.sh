@@ -1,0 +1,82 @@
+# The script of an apply is facts.sh and then the files here, this one first (script.rs). Takes the lock, probes again,
+# then reads framed steps from standard input and does them one at a time:
+#     step ID CODE-LENGTH PAYLOAD-LENGTH <newline> CODE PAYLOAD
+# CODE calls the functions below with quoted words; PAYLOAD (contents, record lines, secrets) is kept in a
+# root-only file on tmpfs while the step runs. Between steps it stops at the end of its input, or when
+# nothing, not even a heartbeat, came for 60 s. Whatever a step starts inherits the lock.
+
+run=/run/synprov
+stage=$run/stage
+lock=''
+out=''
+
+complain() {
+    printf 'synprov: %s\n' "$*"
+}
+
+answer() { # FIELD...: tells the controller something while a step runs
+    local IFS=$'\t'
+    printf '%s\n' "$*" >&"$out"
+}
+
+take_lock() {
+    mkdir -p -m 0700 -- $run || { say error "cannot make $run"; return 1; }
+    [[ -O $run && ! -L $run ]] || { say error "$run is not root's own"; return 1; }
+    exec {lock}<> $run/lock || { say error "cannot open $run/lock"; return 1; }
+    if ! flock --nonblock "$lock"; then
+        say locked "$(head -c 300 $run/lock | head -n 1)"
+        return 1
+    fi
+    printf '%s\n' "$who" > $run/lock
+}
+
+serve() {
+    # Caught, not ignored: what a step starts gets the default back.
+    trap : PIPE HUP INT TERM
+    take_lock || return 0
+    prepare_state || { say error "cannot write $state"; return 0; }
+    exec {out}>&1
+    (
+        exec {lock}>&- {out}>&-
+        while kill -0 $$ 2> /dev/null; do
+            printf 'beat\n' || exit
+            # A sleep that outlives us must not hold the connection open.
+            sleep 5 > /dev/null
+        done
+    ) < /dev/null 2> /dev/null &
+    local heart=$!
+    read_digests
+    read_record
+    probe
+    serve_steps
+    kill "$heart" 2> /dev/null
+    rm -rf -- $stage $run/payload
+}
+
+serve_steps() {
+    local word id code_length payload_length code status
+    while read -r -t 60 word id code_length payload_length; do
+        case $word in
+            beat) continue ;;
+            step) ;;
+            *) break ;;
+        esac
+        code=$(head -c "$code_length"; printf .)
+        code=${code%.}
+        ((${#code} == code_length)) || break
+        head -c "$payload_length" > $run/payload
+        [[ $(stat --printf %s $run/payload) == "$payload_length" ]] || break
+        # The controller may be gone; a step that has begun finishes all the same.
+        (trap : PIPE; eval "$code") < /dev/null 2>&1 | (
+            trap '' PIPE
+            while IFS= read -r word || [[ -n $word ]]; do printf 'log\t%s\t%s\n' "$id" "${word:0:600}" 2> /dev/null; done
+        )
+        status=${PIPESTATUS[0]}
+        rm -f -- $run/payload
+        say 'done' "$id" "$status"
+    done
+}
+
+slice() { # OFFSET LENGTH: a part of the payload
+    tail -c "+$(($1 + 1))" $run/payload | head -c "$2"
+}

@@ -1,0 +1,190 @@
+# Services: started, restarted, reloaded and stopped, each until it is seen.
+
+property() { # UNIT PROPERTY
+    systemctl show --property="$2" --value -- "$1"
+}
+
+children() { # UNIT: PID@START of its worker processes
+    local pid child stat
+    local -a pids=() fields=() found=()
+    pid=$(property "$1" MainPID)
+    read -r -a pids < "/proc/$pid/task/$pid/children" 2> /dev/null
+    for child in "${pids[@]}"; do
+        read -r stat < "/proc/$child/stat" 2> /dev/null || continue
+        read -r -a fields <<< "${stat##*) }"
+        found+=("$child@${fields[19]}")
+    done
+    printf '%s\n' "${found[@]}" | sort | paste -sd ' '
+}
+
+# Splits ADDRESS:PORT, [ADDRESS]:PORT.
+connects() { # ADDRESS:PORT
+    local address=${1%:*} port=${1##*:}
+    address=${address#[}
+    timeout 3 bash -c 'exec 3<> "/dev/tcp/$0/$1"' "${address%]}" "$port" 2> /dev/null
+}
+
+healthy() { # ADDRESS:PORT
+    local address=${1%:*} port=${1##*:}
+    address=${address#[}
+    timeout 5 bash -c 'exec 3<> "/dev/tcp/$0/$1" && printf "GET /health HTTP/1.0\r\nHost: synprov\r\n\r\n" >&3 && IFS= read -r line <&3 && [[ $line == *" 200 "* ]]' \
+        "${address%]}" "$port" 2> /dev/null
+}
+
+# The process itself holds an established connection to that port (Redis): /health does not notice its absence.
+connected() { # PID ADDRESS:PORT
+    local port inodes
+    printf -v port '%04X' "${2##*:}"
+    inodes=$(find "/proc/$1/fd" -lname 'socket:*' -printf '%l\n' 2> /dev/null | grep -o '[0-9]*' | paste -sd '|')
+    [[ -n $inodes ]] || return 1
+    cat "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2> /dev/null | grep -qE "^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:$port 01 .* ($inodes) "
+}
+
+explain() { # UNIT: why it does not run, in its own last words
+    complain "$1 is $(property "$1" ActiveState) ($(property "$1" SubState), result $(property "$1" Result)); its last lines:"
+    journalctl --unit="$1" --lines=20 --no-pager --output=cat 2> /dev/null
+    return 1
+}
+
+# Waits until a unit is active with another InvocationID than OLD and all conditions hold.
+# Conditions are words KIND=VALUE: health=A:P listens=A:P redis=A:P reaches=A:P
+await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
+    local unit=$1 old=$2 condition value missing='' line state invocation pid restarts
+    local -i limit=$3 began=$SECONDS first=-1 told=$SECONDS
+    shift 3
+    while :; do
+        while IFS='=' read -r line value; do
+            case $line in
+                ActiveState) state=$value ;;
+                InvocationID) invocation=$value ;;
+                MainPID) pid=$value ;;
+                NRestarts) restarts=$value ;;
+            esac
+        done < <(systemctl show --property=ActiveState,InvocationID,MainPID,NRestarts -- "$unit")
+        ((first < 0)) && first=${restarts:-0}
+        missing='systemd says active'
+        case $state in
+            failed) explain "$unit"; return 1 ;;
+            active) [[ $invocation != "$old" ]] && missing='' ;;
+        esac
+        if ((${restarts:-0} >= first + 2)); then
+            complain "$unit ends again and again"
+            explain "$unit"
+            return 1
+        fi
+        if [[ -z $missing ]]; then
+            for condition in "$@"; do
+                value=${condition#*=}
+                case $condition in
+                    health=*) healthy "$value" || missing="GET http://$value/health answers 200" ;;
+                    listens=*) connects "$value" || missing="$value listens" ;;
+                    redis=*) connected "$pid" "$value" || missing="it is connected to Redis at $value" ;;
+                    reaches=*) connects "$value" || missing="$value can be reached from this host" ;;
+                esac
+                [[ -n $missing ]] && break
+            done
+        fi
+        if [[ -z $missing ]]; then
+            answer started "$unit" "$invocation" "$(children "$unit" | tr ' ' '\n' | cut -d@ -f2 | sort -n | tail -n 1)"
+            return 0
+        fi
+        if [[ $state == activating ]] && ((SECONDS - told >= 3 || (limit > 0 && SECONDS - began >= limit))); then
+            # Its own start waits for something; most likely for one of these.
+            for condition in "$@"; do
+                value=${condition#*=}
+                case $condition in
+                    redis=*) connects "$value" || missing="Redis at $value can be reached from this host" ;;
+                    reaches=*) connects "$value" || missing="$value can be reached from this host" ;;
+                    *) continue ;;
+                esac
+                [[ $missing == systemd* ]] || break
+            done
+        fi
+        if ((limit > 0 && SECONDS - began >= limit)); then
+            complain "$unit is not ready after $limit s: waited until $missing"
+            explain "$unit"
+            return 1
+        fi
+        if ((SECONDS - told >= 3)); then
+            told=$SECONDS
+            answer waiting "$unit" "$((SECONDS - began)) s: until $missing"
+        fi
+        sleep 0.1
+    done
+}
+
+# A mask is undone like any other change of somebody's: the plan has shown it.
+unmask_units() { # UNIT...
+    local unit
+    for unit in "$@"; do
+        case $(property "$unit" UnitFileState) in
+            masked-runtime) systemctl unmask --runtime --quiet -- "$unit" || return 1 ;;
+            masked) systemctl unmask --quiet -- "$unit" || return 1 ;;
+        esac
+    done
+}
+
+enable_units() { # UNIT...
+    unmask_units "$@" && systemctl enable --quiet -- "$@"
+}
+
+start_units() { # UNIT...: enabled and started side by side; await comes after
+    unmask_units "$@" || return 1
+    systemctl enable --quiet -- "$@" 2>&1 | grep -v -e 'not meant to be enabled' || true
+    systemctl reset-failed -- "$@" 2> /dev/null
+    systemctl start --no-block -- "$@"
+}
+
+# What await must not mistake for the new start; empty if it runs and only has to be ready. A unit that is
+# just starting may have read what has been replaced since: it begins anew, unless that would cut off a
+# migration of the schema.
+old_invocation() { # UNIT anew|join
+    case $(property "$1" ActiveState) in
+        active | reloading) return 0 ;;
+        activating)
+            [[ $2 == join ]] && return 0
+            systemctl stop -- "$1" > /dev/null || return 1
+            ;;
+    esac
+    property "$1" InvocationID
+}
+
+reload_unit() { # UNIT: a reload that exits 0 may still have changed nothing: new worker processes are the proof
+    local before now word
+    local -i deadline=$((SECONDS + 20))
+    before=" $(children "$1") "
+    systemctl reload -- "$1" || { explain "$1"; return 1; }
+    while ((SECONDS < deadline)); do
+        now=$(children "$1")
+        for word in $now; do
+            [[ $before == *" $word "* ]] || return 0
+        done
+        sleep 0.1
+    done
+    complain "$1 said that it reloaded, but no new worker process appeared; it goes on with the old configuration"
+    [[ $1 == nginx.service ]] && tail -n 5 /var/log/nginx/error.log
+    return 1
+}
+
+connections() { # PORT: established connections to a listener
+    local port
+    printf -v port '%04X' "$1"
+    cat /proc/net/tcp /proc/net/tcp6 2> /dev/null | grep -cE "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F]+:[0-9A-F]{4} 01 "
+}
+
+drain() { # PORT SECONDS
+    local -i deadline=$((SECONDS + $2))
+    while [[ $(connections "$1") != 0 ]] && ((SECONDS < deadline)); do sleep 0.2; done
+    [[ $(connections "$1") == 0 ]] || complain "requests on port $1 have not ended after $2 s; stopping anyway"
+    return 0
+}
+
+stop_unit() { # UNIT DISABLE
+    systemctl stop -- "$1" || { explain "$1"; return 1; }
+    [[ $2 == disable ]] && systemctl disable --quiet -- "$1" 2> /dev/null
+    case $(property "$1" ActiveState) in
+        inactive | failed) systemctl reset-failed -- "$1" 2> /dev/null; return 0 ;;
+    esac
+    complain "$1 was stopped and is still $(property "$1" ActiveState)"
+    return 1
+}

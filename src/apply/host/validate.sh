@@ -1,0 +1,68 @@
+# The staged set, checked by the program that will read it, as if it were in place.
+
+# Runs a command in a mount namespace of its own in which the staged tree lies over the real directories.
+in_place() { # SET DIRECTORY... -- COMMAND...
+    local set=$1
+    local -a directories=()
+    shift
+    while [[ $1 != -- ]]; do directories+=("$1"); shift; done
+    shift
+    unshare --mount --propagation private -- bash -c '
+        stage=$1 n=$2; shift 2
+        while ((n-- > 0)); do
+            mount -t overlay overlay -o "lowerdir=$stage$1:$1" -- "$1" || { echo "synprov: cannot lay the staged files over $1"; exit 97; }
+            shift
+        done
+        exec "$@"' in_place "$stage/$set" "${#directories[@]}" "${directories[@]}" "$@"
+}
+
+validate_nginx() { # DIRECTORY...
+    in_place nginx "$@" -- nginx -t -q
+}
+
+validate_systemd() { # DIRECTORY... -- UNIT-FILE...
+    local -a directories=() options=(--man=no)
+    while [[ $1 != -- ]]; do directories+=("$1"); shift; done
+    shift
+    (($#)) || return 0
+    # Without this option systemd-analyze exits 0 on unknown keys; before systemd 250 only its words tell.
+    if systemd-analyze --help | grep -q recursive-errors; then
+        in_place systemd "${directories[@]}" -- systemd-analyze verify "${options[@]}" --recursive-errors=no "$@"
+    else
+        local said
+        said=$(in_place systemd "${directories[@]}" -- systemd-analyze verify "${options[@]}" "$@" 2>&1) || { printf '%s\n' "$said"; return 1; }
+        [[ -z $said ]] || { printf '%s\n' "$said"; return 1; }
+    fi
+}
+
+synapse_check='
+import json, os, sys
+from synapse.config.homeserver import HomeServerConfig
+import yaml
+bad = 0
+for name, paths in json.loads(sys.argv[1]):
+    arguments = [word for path in paths for word in ("--config-path", path)]
+    try:
+        config = HomeServerConfig.load_config("synprov", arguments)
+    except BaseException as error:
+        bad = 1
+        print(f"{name}: {type(error).__name__}: {error}")
+        continue
+    log = config.worker.worker_log_config or config.logging.log_config
+    if not log or not os.path.isfile(log):
+        bad = 1
+        print(f"{name}: log configuration {log} does not exist")
+    else:
+        try:
+            yaml.safe_load(open(log))
+        except Exception as error:
+            bad = 1
+            print(f"{name}: log configuration {log}: {error}")
+sys.exit(bad)
+'
+
+validate_synapse() { # USER PYTHON PROCESSES-AS-JSON DIRECTORY...
+    local user=$1 python=$2 processes=$3
+    shift 3
+    in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- "$python" -I -c "$synapse_check" "$processes"
+}
