@@ -1,7 +1,7 @@
 //! `postgresql:` and `redis:`: ours on a host, or somebody else's.
 
 use super::decode::{Found, Section, choose, wrong};
-use super::secrets::reference;
+use super::secrets::only_reference;
 use super::{Datastore, External, config, names};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
@@ -81,26 +81,11 @@ fn external(node: &Node, at: Span, name: &str, store: Store, found: &mut Found) 
         port: section.integer("port", 1..=65535, found).and_then(|port| u16::try_from(port.value).ok()),
         database: identifier("database", found),
         user: identifier("user", found),
-        password: password(&section, found),
+        password: only_reference(&section, "password", found),
         sslmode: sslmode.map(|mode| mode.value),
         args: args(&section, store, found),
         host: host?,
     })
-}
-
-/// `{secret: NAME}` and nothing else.
-fn password(section: &Section<'_>, found: &mut Found) -> Option<Spanned<String>> {
-    let node = section.node("password", found)?;
-    let name = reference(node);
-    if name.is_none() {
-        let what = format!("\"password\" in {}", section.what);
-        let diagnostic = match node.kind {
-            Kind::Map(_) => wrong(node, &what, "{secret: NAME}"),
-            _ => Diagnostic::error(node.span, format!("{what} is written out")).sensitive(),
-        };
-        found.push(diagnostic.help("write {secret: NAME}, and under synapse.secrets where NAME comes from"));
-    }
-    name
 }
 
 /// A plain SQL identifier, which also needs no escaping in URLs and passfiles.

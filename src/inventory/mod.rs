@@ -15,6 +15,7 @@ mod datastore;
 mod decode;
 mod host;
 mod install;
+mod mas;
 mod names;
 mod owned;
 mod pool;
@@ -46,6 +47,8 @@ pub struct Inventory {
     pub redis: Option<Spanned<Datastore>>,
     /// Host of the main process.
     pub main: Main,
+    /// Matrix Authentication Service. `None`: Synapse logs people in itself.
+    pub mas: Option<Mas>,
     /// Reverse proxy. `None`: the admin routes by other means.
     pub proxy: Option<Proxy>,
     /// Values for every worker that does not say otherwise.
@@ -185,6 +188,49 @@ pub struct External {
 pub struct Main {
     /// Host name in `hosts`.
     pub host: Spanned<String>,
+}
+
+/// `mas:`, a service that exists already.
+#[derive(Debug, Clone)]
+pub struct Mas {
+    /// Where the section stands.
+    pub span: Span,
+    /// `http[s]://HOST[:PORT][/]` as Synapse and the proxy reach it.
+    pub endpoint: Spanned<String>,
+    /// Name of the secret that both sides know (`matrix.secret` of MAS).
+    pub secret: Spanned<String>,
+    /// HTTP/2 without TLS for introspection (Synapse's `force_http2`).
+    pub force_http2: bool,
+    /// Networks (CIDR) that may ask `/_synapse/mas`; empty: the endpoint's own address.
+    pub networks: Vec<Spanned<String>>,
+}
+
+impl Mas {
+    /// Whether it is TLS, the host (IPv6 in brackets), and the port of an endpoint; `None` if it is
+    /// anything but a scheme, a host and perhaps a port.
+    pub fn parts(endpoint: &str) -> Option<(bool, &str, u16)> {
+        let (tls, rest) = match endpoint.split_once("://")? {
+            ("http", rest) => (false, rest),
+            ("https", rest) => (true, rest),
+            _ => return None,
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let port = match port {
+            None if tls => 443,
+            None => 80,
+            Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => {
+                port.parse().ok().filter(|port| *port > 0)?
+            }
+            Some(_) => return None,
+        };
+        let plain =
+            !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
+        plain.then_some((tls, host, port))
+    }
 }
 
 /// `proxy:`.

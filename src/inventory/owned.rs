@@ -14,6 +14,7 @@ const OWNED: &[(&str, &str)] = &[
     ),
     ("database", "write postgresql, and db_pool: {min: …, max: …} under defaults or in a worker"),
     ("redis", "write redis: {host: …} at the top, or redis: {external: {…}}"),
+    ("matrix_authentication_service", "write mas: {endpoint: …, secret: {secret: mas}} at the top"),
     ("instance_map", "leave it out: it follows from workers"),
     ("stream_writers", "write writes: [STREAM] in a worker"),
     ("federation_sender_instances", "write runs: [federation_sender] in a worker"),

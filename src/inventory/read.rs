@@ -3,6 +3,7 @@
 use super::datastore::{Store, datastore};
 use super::decode::{Found, Section};
 use super::host::hosts;
+use super::mas::mas;
 use super::pool::{defaults, workers};
 use super::proxy::proxy;
 use super::secrets::check_references;
@@ -11,7 +12,8 @@ use super::{Datastore, Inventory, Main};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node, parse_lenient};
 
-const KEYS: &[&str] = &["hosts", "synapse", "postgresql", "redis", "main", "proxy", "defaults", "workers"];
+const KEYS: &[&str] =
+    &["hosts", "synapse", "postgresql", "redis", "main", "mas", "proxy", "defaults", "workers"];
 
 /// Longest inventory, in bytes; a thousand hosts with ten pools each need a tenth of it.
 const MAX_BYTES: usize = 1 << 20;
@@ -68,6 +70,7 @@ fn inventory(root: &Node, found: &mut Found) -> Option<Inventory> {
     let postgresql = postgresql_at.and_then(|(at, node)| datastore(node, at, Store::Postgresql, found));
     let redis = file.entry("redis").and_then(|(at, node)| datastore(node, at, Store::Redis, found));
     let main = main_at.and_then(|(at, node)| main(node, at, found));
+    let mas = file.entry("mas").and_then(|(at, node)| mas(node, at, found));
     let proxy = file.entry("proxy").and_then(|(at, node)| proxy(node, at, found));
     let defaults = file.entry("defaults").map(|(at, node)| defaults(node, at, found)).unwrap_or_default();
     let workers_at = file.entry("workers");
@@ -83,7 +86,7 @@ fn inventory(root: &Node, found: &mut Found) -> Option<Inventory> {
         Some(Spanned { value: Datastore::External(external), .. }) => external.password.clone(),
         _ => None,
     };
-    let passwords = [password(&postgresql), password(&redis)];
+    let passwords = [password(&postgresql), password(&redis), mas.as_ref().map(|mas| mas.secret.clone())];
     if let Some(Read { declared_at, declared, used, .. }) = &synapse {
         let of_workers = workers.values().flat_map(|pool| &pool.config.secrets);
         check_references(
@@ -101,6 +104,7 @@ fn inventory(root: &Node, found: &mut Found) -> Option<Inventory> {
         postgresql: postgresql?,
         redis,
         main: main?,
+        mas,
         proxy,
         defaults,
         workers,

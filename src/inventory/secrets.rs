@@ -28,6 +28,21 @@ pub(super) fn reference(node: &Node) -> Option<Spanned<String>> {
     }
 }
 
+/// The value of `key`: `{secret: NAME}` and nothing else.
+pub(super) fn only_reference(section: &Section<'_>, key: &str, found: &mut Found) -> Option<Spanned<String>> {
+    let node = section.node(key, found)?;
+    let name = reference(node);
+    if name.is_none() {
+        let what = format!("\"{key}\" in {}", section.what);
+        let diagnostic = match node.kind {
+            Kind::Map(_) => wrong(node, &what, "{secret: NAME}"),
+            _ => Diagnostic::error(node.span, format!("{what} is written out")).sensitive(),
+        };
+        found.push(diagnostic.help("write {secret: NAME}, and under synapse.secrets where NAME comes from"));
+    }
+    name
+}
+
 /// Reads the declarations. A name whose source is wrong stays declared, so that its uses are not
 /// reported as well.
 pub(super) fn secrets(node: &Node, found: &mut Found) -> IndexMap<String, Spanned<SecretSource>> {

@@ -18,8 +18,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
     ("hosts.*", "ssh_password", "password logins are", "log in with a key: identity_files, or an SSH agent"),
     ("hosts.*", "become_password", "sudo passwords are", SUDO),
     ("hosts.*", "sudo_password", "sudo passwords are", SUDO),
-    ("", "mas", "Matrix Authentication Service is", MAS),
-    ("synapse", "mas", "Matrix Authentication Service is", MAS),
     ("", "turn", "TURN servers are", "install one yourself and write turn_uris under synapse.config"),
     ("", "coturn", "TURN servers are", "install one yourself and write turn_uris under synapse.config"),
     ("", "element", "web clients are", "serve it from a site of your own"),
@@ -91,7 +89,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
 
 const JUMP: &str = "give the host an address that this machine reaches directly, for example over a VPN, or run synprov on the jump host";
 const SUDO: &str = "allow the user sudo without a password on the host (NOPASSWD), or log in as root";
-const MAS: &str = "install it yourself and write matrix_authentication_service under synapse.config";
 const WHEELS: &str =
     "let the hosts reach a package index, or build a venv yourself and write install: {venv: /path}";
 const DROP_IN: &str = "write a systemd drop-in of your own for the unit; synprov leaves drop-ins alone";
@@ -107,6 +104,10 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("", "secrets", "write it under synapse"),
     ("", "config", "write it under synapse"),
     ("", "appservices", "write it under synapse"),
+    ("synapse", "mas", "write it at the top, beside synapse"),
+    ("mas", "url", "did you mean \"endpoint\"?"),
+    ("mas", "secret_path", "did you mean \"secret\"? write secret: {secret: NAME}"),
+    ("mas", "enabled", "leave it out: mas: is there or not"),
     ("hosts.*", "ansible_host", "did you mean \"address\"?"),
     ("hosts.*", "host", "did you mean \"address\"?"),
     ("hosts.*", "ip", "did you mean \"address\"?"),

@@ -46,6 +46,9 @@ pub fn stand_in(inventory: &Inventory, hosts: &[LabHost]) -> (Inventory, Vec<Sub
     datastores(&mut lab, &mut list);
     proxy(&mut lab, &mut list);
     appservices(&mut lab, &mut list);
+    if let Some(mas) = lab.mas.take() {
+        list.add("Matrix Authentication Service", mas.endpoint.value, "removed: Synapse logs in itself");
+    }
     stand_in_config::remove(&mut lab.synapse.config, "", &mut list);
     for (name, pool) in &mut lab.workers {
         stand_in_config::remove(&mut pool.config, &format!(" of worker {name}"), &mut list);
@@ -203,6 +206,7 @@ fn secrets_in_use(inventory: &Inventory) -> Vec<String> {
     let configs = inventory.workers.values().map(|pool| &pool.config).chain([&inventory.synapse.config]);
     let mut names: Vec<String> =
         configs.flat_map(|config| &config.secrets).map(|name| name.value.clone()).collect();
+    names.extend(inventory.mas.as_ref().map(|mas| mas.secret.value.clone()));
     for store in [Some(&inventory.postgresql), inventory.redis.as_ref()].into_iter().flatten() {
         if let Datastore::External(external) = &store.value {
             names.extend(external.password.as_ref().map(|name| name.value.clone()));

@@ -11,6 +11,7 @@ mod checks;
 mod datastores;
 mod instances;
 mod lists;
+mod mas;
 mod placement;
 mod ports;
 mod projection;
@@ -80,6 +81,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let ports = ports::allocate(&seats, &roles, replicated, &before, span_of, &mut diagnostics);
     let lists = lists::order(&seats, &roles, catalogue, &before);
     let proxy = proxy::build(inventory, &mut diagnostics);
+    let mas = mas::build(inventory, &version, &placement, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Resolved { topology: None, lock: lock.clone(), diagnostics };
@@ -106,6 +108,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
         first_media,
         lock: &lock,
         placement,
+        mas,
     };
     let topology = draft.topology(or(&inventory.synapse.user, "matrix"), proxy);
     Resolved { topology: Some(topology), lock, diagnostics }
@@ -129,6 +132,7 @@ struct Draft<'a> {
     placement: Placement,
     postgresql: Endpoint,
     redis: Option<Endpoint>,
+    mas: Option<MasNode>,
 }
 
 fn pool_size(inventory: &Inventory, pool: Option<&Pool>) -> DbPool {
@@ -173,6 +177,7 @@ impl Draft<'_> {
             postgresql: self.postgresql.clone(),
             redis: self.redis.clone(),
             proxy,
+            mas: self.mas.clone(),
             routes,
             selectors: IndexMap::new(),
             upstreams,

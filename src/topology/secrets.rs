@@ -107,6 +107,7 @@ pub(super) fn shared(inventory: &Inventory) -> Vec<String> {
     }
     names.extend(database_password(inventory));
     names.extend(redis_password(inventory));
+    names.extend(inventory.mas.as_ref().map(|mas| mas.secret.value.clone()));
     for value in inventory.synapse.config.values.values() {
         named_in(value, &mut names);
     }

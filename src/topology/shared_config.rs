@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Draft;
 use super::lists::writers_of;
+use super::mas;
 use super::secrets;
 use crate::inventory::{Datastore, DbPool};
 
@@ -49,6 +50,9 @@ pub(super) fn build(draft: &Draft<'_>) -> Map<String, Value> {
         let files =
             synapse.appservices.keys().map(|name| secrets::path(root, &secrets::registration_of(name)));
         set("app_service_config_files", files.collect());
+    }
+    if let Some(mas) = &draft.mas {
+        config.insert("matrix_authentication_service".to_owned(), mas::config(draft, mas));
     }
     secrets::write_shared(&mut config, draft.replicated, &draft.version, root);
     let owned: Vec<String> = config.keys().filter(|key| *key != "report_stats").cloned().collect();

@@ -34,6 +34,8 @@ pub struct Topology {
     pub redis: Option<Endpoint>,
     /// The proxy.
     pub proxy: Option<ProxyNode>,
+    /// Matrix Authentication Service, which logins are left to.
+    pub mas: Option<MasNode>,
     /// Routes in matching order: first match wins; what matches none goes to main.
     pub routes: Vec<Route>,
     /// Selectors of dedicated pools, by pool, in matching order.
@@ -183,6 +185,23 @@ pub struct ProxyNode {
     pub max_body: u64,
     /// Lowest sufficient `worker_connections`.
     pub worker_connections: u64,
+}
+
+/// Matrix Authentication Service, as Synapse and the proxy see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MasNode {
+    /// `http://10.8.0.5:8080/`: what Synapse asks.
+    pub endpoint: String,
+    /// `10.8.0.5:8080`: where the proxy hands `login`, `logout` and `refresh`.
+    pub address: String,
+    /// Host of the endpoint, without brackets: the name in the certificate if it is TLS.
+    pub host: String,
+    /// Whether that is TLS.
+    pub tls: bool,
+    /// CIDRs that may ask `/_synapse/mas`. Never empty where there is a proxy.
+    pub networks: Vec<String>,
+    /// Name of the shared secret.
+    pub secret: String,
 }
 
 /// One group of paths that go to one upstream.

@@ -6,11 +6,13 @@
 mod changes;
 mod errors;
 mod reach;
+mod mas;
 mod routing;
 mod site;
 mod snapshots;
 mod synapse;
 mod written;
+mod wrong;
 
 use synprov::inventory::Lock;
 use synprov::topology::{Instance, Topology, resolve};

@@ -39,6 +39,7 @@ impl Site {
             postgresql: Spanned::new(Datastore::Host(at("hs1")), Span::default()),
             redis: Some(Spanned::new(Datastore::Host(at("hs1")), Span::default())),
             main: Main { host: at("hs1") },
+            mas: None,
             proxy: Some(Proxy {
                 span: Span::default(),
                 hosts: vec![at("hs1")],
