@@ -85,6 +85,7 @@ fn production() -> Inventory {
                 ("smtp", SecretSource::Env("REAL_SMTP".into())),
                 ("oidc", SecretSource::File("real/oidc".into())),
                 ("form", SecretSource::Command(vec!["pass".into(), "real/form".into()])),
+                ("mas", SecretSource::Env("REAL_MAS".into())),
                 ("db", SecretSource::Env("REAL_DB".into())),
                 ("signing_key", SecretSource::File("real/signing.key".into())),
             ]
@@ -95,6 +96,13 @@ fn production() -> Inventory {
         postgresql: at(external("db")),
         redis: Some(at(external("redis"))),
         main: Main { host: text("hs1") },
+        mas: Some(Mas {
+            span: Span::default(),
+            endpoint: text("https://auth.real.example/"),
+            secret: text("mas"),
+            force_http2: false,
+            networks: Vec::new(),
+        }),
         proxy: Some(Proxy {
             span: Span::default(),
             hosts: vec![text("hs2")],
@@ -162,6 +170,12 @@ fn nothing_real_is_left_and_no_value_is_shown() {
         ("presence.presence_router", "set", "removed"),
         ("media_storage_providers of worker media", "set", "removed"),
         ("appservice irc", "real/irc.yaml", "removed"),
+        (
+            "Matrix Authentication Service",
+            "https://auth.real.example/",
+            "removed: Synapse logs people in itself",
+        ),
+        ("secret mas", "env:REAL_MAS", "removed with what used it"),
         ("enable_registration", "false", "true"),
         ("federation_domain_whitelist", "unset", "[]"),
         ("push.enabled", "unset", "false"),

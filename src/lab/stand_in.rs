@@ -47,7 +47,11 @@ pub fn stand_in(inventory: &Inventory, hosts: &[LabHost]) -> (Inventory, Vec<Sub
     proxy(&mut lab, &mut list);
     appservices(&mut lab, &mut list);
     if let Some(mas) = lab.mas.take() {
-        list.add("Matrix Authentication Service", mas.endpoint.value, "removed: Synapse logs in itself");
+        list.add(
+            "Matrix Authentication Service",
+            mas.endpoint.value,
+            "removed: Synapse logs people in itself",
+        );
     }
     stand_in_config::remove(&mut lab.synapse.config, "", &mut list);
     for (name, pool) in &mut lab.workers {

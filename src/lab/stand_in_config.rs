@@ -17,7 +17,6 @@ const OUTWARD: &[&str] = &[
     "experimental_features.msc3861",
     "http_proxy",
     "https_proxy",
-    "matrix_authentication_service",
     "media_storage_providers",
     "no_proxy_hosts",
     "oidc_config",

@@ -5,8 +5,8 @@
 
 mod changes;
 mod errors;
-mod reach;
 mod mas;
+mod reach;
 mod routing;
 mod site;
 mod snapshots;
