@@ -147,7 +147,7 @@ fn values_cannot_become_specifiers_or_lines_of_a_unit() {
     let errors = expand(&Modules::builtin(), &topology).unwrap_err();
     assert_eq!(
         errors[0].to_string(),
-        "module file systemd/module.yaml, resource 2, content.unit.(units/environment.yaml) : \
+        "module file systemd/module.yaml, resource 2, content.unit.(units/process.yaml) : \
          Service.Environment: a value holds the control character '\\n'"
     );
 }

@@ -95,7 +95,6 @@ fn production() -> Inventory {
         },
         postgresql: at(external("db")),
         redis: Some(at(external("redis"))),
-        main: Main { host: text("hs1") },
         mas: Some(Mas {
             span: Span::default(),
             endpoint: text("https://auth.real.example/"),
@@ -103,6 +102,7 @@ fn production() -> Inventory {
             force_http2: false,
             networks: Vec::new(),
         }),
+        main: Main { host: text("hs1"), overrides: Defaults::default() },
         proxy: Some(Proxy {
             span: Span::default(),
             hosts: vec![text("hs2")],

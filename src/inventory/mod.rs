@@ -15,10 +15,13 @@ mod datastore;
 mod decode;
 mod host;
 mod install;
+mod limits;
+mod logging;
 mod mas;
 mod names;
 mod owned;
 mod pool;
+mod process;
 mod proxy;
 mod read;
 mod secrets;
@@ -188,6 +191,8 @@ pub struct External {
 pub struct Main {
     /// Host name in `hosts`.
     pub host: Spanned<String>,
+    /// Wins over `defaults`.
+    pub overrides: Defaults,
 }
 
 /// `mas:`, a service that exists already.
@@ -271,13 +276,57 @@ pub enum Tls {
     },
 }
 
-/// `defaults:`; every field is also a key of a pool, where it wins.
+/// `defaults:`: what every process runs with, main too. Every field is also a key of `main:` and of a
+/// pool, where it wins.
 #[derive(Debug, Clone, Default)]
 pub struct Defaults {
-    /// `SYNAPSE_CACHE_FACTOR` of each worker, > 0.
+    /// `SYNAPSE_CACHE_FACTOR` of each process, > 0.
     pub cache_factor: Option<Spanned<f64>>,
     /// Connections of each process to PostgreSQL.
     pub db_pool: Option<Spanned<DbPool>>,
+    /// What systemd keeps each process to.
+    pub limits: Limits,
+    /// Environment of each process; merged by name.
+    pub environment: IndexMap<String, Spanned<String>>,
+    /// `true`: memory is allocated by jemalloc.
+    pub jemalloc: Option<Spanned<bool>>,
+    /// Where each process logs; merged by key.
+    pub logging: Logging,
+}
+
+/// Limits of a process, as systemd.resource-control(5) and systemd.exec(5) know them.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// `MemoryMax=`: the process is killed above it. `512M`, `2G`.
+    pub memory_max: Option<Spanned<String>>,
+    /// `MemoryHigh=`: the process is slowed down above it.
+    pub memory_high: Option<Spanned<String>>,
+    /// `CPUQuota=`, percent of one CPU.
+    pub cpu_quota: Option<Spanned<u32>>,
+    /// `Nice=`, -20 to 19.
+    pub nice: Option<Spanned<i8>>,
+}
+
+/// `logging:`.
+#[derive(Debug, Clone, Default)]
+pub struct Logging {
+    /// The journal, if nothing is said.
+    pub to: Option<Spanned<LogTo>>,
+    /// Days that a file is kept; 14 by default.
+    pub keep: Option<Spanned<u32>>,
+    /// Lowest level that is logged; INFO by default.
+    pub level: Option<Spanned<String>>,
+    /// Level by logger.
+    pub loggers: IndexMap<String, Spanned<String>>,
+}
+
+/// `logging.to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard error, hence the journal.
+    Journal,
+    /// `NAME.log` in this directory, a new one each day.
+    Directory(String),
 }
 
 /// `db_pool:`.

@@ -1,4 +1,4 @@
-//! `workers:` and `defaults:`: pools of equal processes.
+//! `workers:`: pools of equal processes.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,11 @@ use indexmap::IndexMap;
 use super::config::{Owner, config};
 use super::decode::{Found, Section, choose, entries, integer, suggest, wrong};
 use super::words::{HANDLES, RUNS, WRITES};
-use super::{ConfigMap, DbPool, Defaults, Pool, names};
+use super::{ConfigMap, Pool, names, process};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
-const KEYS: &[&str] =
-    &["host", "count", "hosts", "handles", "writes", "runs", "was", "cache_factor", "db_pool", "config"];
+const KEYS: &[&str] = &["host", "count", "hosts", "handles", "writes", "runs", "was", "config"];
 
 /// Most processes of one pool on one host; a typing error, not a need, beyond it.
 const MOST: i64 = 100;
@@ -42,7 +41,7 @@ pub(super) fn workers(node: &Node, found: &mut Found) -> IndexMap<String, Pool> 
 
 fn pool(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Pool> {
     let what = format!("worker \"{}\"", name.value);
-    let section = Section::open(node, &what, "workers.*", name.span, KEYS, found)?;
+    let section = Section::open(node, &what, "workers.*", name.span, &[KEYS, process::KEYS].concat(), found)?;
     let hosts = hosts(&section, found);
     let handles = words(&section, "handles", found);
     let writes = words(&section, "writes", found);
@@ -73,7 +72,7 @@ fn pool(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Pool> 
         Some((_, node)) => config(node, &format!("config of {what}"), Owner::Worker, found),
         None => ConfigMap::default(),
     };
-    let overrides = values(&section, found);
+    let overrides = process::values(&section, found);
     (!hosts.is_empty()).then_some(Pool {
         span: name.span,
         hosts,
@@ -197,66 +196,6 @@ fn words(section: &Section<'_>, key: &str, found: &mut Found) -> Vec<Spanned<Str
         }
     }
     kept
-}
-
-/// `defaults:`.
-pub(super) fn defaults(node: &Node, at: Span, found: &mut Found) -> Defaults {
-    Section::open(node, "defaults", "defaults", at, &["cache_factor", "db_pool"], found)
-        .map(|section| values(&section, found))
-        .unwrap_or_default()
-}
-
-/// The keys that `defaults:` and a pool have in common.
-fn values(section: &Section<'_>, found: &mut Found) -> Defaults {
-    Defaults { cache_factor: cache_factor(section, found), db_pool: db_pool(section, found) }
-}
-
-fn cache_factor(section: &Section<'_>, found: &mut Found) -> Option<Spanned<f64>> {
-    let node = section.node("cache_factor", found)?;
-    let what = format!("\"cache_factor\" in {}", section.what);
-    #[allow(clippy::cast_precision_loss)]
-    let value = match node.kind {
-        Kind::Float(value) => value,
-        Kind::Int(value) => value as f64,
-        _ => {
-            found.push(wrong(node, &what, "a number").help("write cache_factor: 0.5"));
-            return None;
-        }
-    };
-    if value > 0.0 && value <= 1000.0 {
-        return Some(Spanned::new(value, node.span));
-    }
-    found.push(
-        Diagnostic::error(node.span, format!("{what} is {value}"))
-            .help("write a number above 0, at most 1000; Synapse's own default is 0.5"),
-    );
-    None
-}
-
-fn db_pool(section: &Section<'_>, found: &mut Found) -> Option<Spanned<DbPool>> {
-    let (span, _) = section.entry("db_pool")?;
-    let node = section.node("db_pool", found)?;
-    let what = format!("db_pool in {}", section.what);
-    let pool = Section::open(node, &what, "db_pool", span, &["min", "max"], found)?;
-    for key in ["min", "max"] {
-        if pool.entry(key).is_none() {
-            pool.missing(key, "both: db_pool: {min: 2, max: 10}", found);
-        }
-    }
-    let (min, max) = (pool.integer("min", 1..=1000, found)?, pool.integer("max", 1..=1000, found)?);
-    if min.value > max.value {
-        found.push(
-            Diagnostic::error(
-                max.span,
-                format!("{what} has a maximum of {} below its minimum of {}", max.value, min.value),
-            )
-            .related(min.span, "the minimum")
-            .help("write db_pool: {min: 2, max: 10}"),
-        );
-        return None;
-    }
-    let pool = DbPool { min: u32::try_from(min.value).ok()?, max: u32::try_from(max.value).ok()? };
-    Some(Spanned::new(pool, span))
 }
 
 /// `was:` must name a pool that is gone, and each only once.

@@ -4,7 +4,8 @@ use super::datastore::{Store, datastore};
 use super::decode::{Found, Section};
 use super::host::hosts;
 use super::mas::mas;
-use super::pool::{defaults, workers};
+use super::pool::workers;
+use super::process::{self, defaults};
 use super::proxy::proxy;
 use super::secrets::check_references;
 use super::synapse::{Read, synapse};
@@ -112,6 +113,7 @@ fn inventory(root: &Node, found: &mut Found) -> Option<Inventory> {
 }
 
 fn main(node: &Node, at: Span, found: &mut Found) -> Option<Main> {
-    let section = Section::open(node, "main", "main", at, &["host"], found)?;
-    Some(Main { host: section.required("host", "host: NAME", found)? })
+    let section = Section::open(node, "main", "main", at, &[&["host"], process::KEYS].concat(), found)?;
+    let overrides = process::values(&section, found);
+    Some(Main { host: section.required("host", "host: NAME", found)?, overrides })
 }

@@ -57,11 +57,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
         "giving one bridge, user or room a pool of its own is",
         "leave the key out: all pools of a class share its requests",
     ),
-    ("workers.*", "memory_max", "memory limits are", DROP_IN),
-    ("workers.*", "memory_high", "memory limits are", DROP_IN),
-    ("workers.*", "cpu_quota", "CPU limits are", DROP_IN),
-    ("workers.*", "nice", "priorities are", DROP_IN),
-    ("workers.*", "environment", "environment variables are", DROP_IN),
     (
         "workers.*",
         "port",
@@ -91,7 +86,6 @@ const JUMP: &str = "give the host an address that this machine reaches directly,
 const SUDO: &str = "allow the user sudo without a password on the host (NOPASSWD), or log in as root";
 const WHEELS: &str =
     "let the hosts reach a package index, or build a venv yourself and write install: {venv: /path}";
-const DROP_IN: &str = "write a systemd drop-in of your own for the unit; synprov leaves drop-ins alone";
 
 /// Section path, key, what to write instead: things of another place or of Ansible's and Synapse's words.
 const ELSEWHERE: &[(&str, &str, &str)] = &[

@@ -1,8 +1,8 @@
 //! The writer for systemd unit files: ordered sections of repeatable keys, from data.
 //!
 //! A value is a scalar (written as it stands), a list (the key is repeated), `{command: [...]}`
-//! (words of an `Exec…=` line, each quoted, `$` literal) or `{words: [...]}` (quoted words without
-//! a command's `$` rule, as in `Environment=`). `%` is literal in values that were inserted (see
+//! (words of an `Exec…=` line, each quoted, `$` literal), `{words: [...]}` (quoted words without
+//! a command's `$` rule, as in `Environment=`) or `{percent: NUMBER}`. `%` is literal in values that were inserted (see
 //! [`escape`]), and a specifier where the unit's author wrote it. Quoting: systemd.service(5),
 //! "Command lines", and systemd.syntax(7).
 
@@ -56,7 +56,13 @@ fn line(value: &Value) -> Result<String, String> {
         Value::Object(map) if map.len() == 1 => match map.iter().next() {
             Some((key, Value::Array(items))) if key == "command" => words(items, true)?,
             Some((key, Value::Array(items))) if key == "words" => words(items, false)?,
-            _ => return Err("only {command: [...]} and {words: [...]} are known".to_owned()),
+            // Not text: `%` of a text that was inserted is doubled.
+            Some((key, Value::Number(number))) if key == "percent" => format!("{number}%"),
+            _ => {
+                return Err(
+                    "only {command: [...]}, {words: [...]} and {percent: NUMBER} are known".to_owned()
+                );
+            }
         },
         other => return Err(format!("{other} cannot be written into a unit")),
     };

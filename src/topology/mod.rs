@@ -14,6 +14,7 @@ mod lists;
 mod mas;
 mod placement;
 mod ports;
+mod process;
 mod projection;
 mod proxy;
 mod reach;
@@ -37,12 +38,13 @@ pub use router::{RouteMatch, Router};
 pub use types::*;
 
 use crate::diagnostic::{Diagnostic, Severity, Span};
-use crate::inventory::{DbPool, Inventory, Lock, Pool};
+use crate::inventory::{Inventory, Lock};
 use crate::resource::{Ready, Stage};
 use crate::version::Version;
 use catalogue::{Catalogue, Job};
 use instances::{Seat, Seating};
 use placement::Placement;
+use process::Settings;
 use roles::Role;
 
 /// What [`resolve`] found out.
@@ -71,6 +73,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
 
     let roles = roles::roles(inventory, catalogue, &version);
     let mut diagnostics = checks::check(inventory, catalogue, &version, &roles);
+    process::check(inventory, &mut diagnostics);
     let before = instances::renamed(inventory, lock);
     let unasked = roles::unasked(&roles, catalogue, &version);
     let Seating { seats, first_media, remembered } = instances::seat(inventory, &before, &roles, unasked);
@@ -91,7 +94,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
         written.as_ref().map_or_else(|| default.to_owned(), |written| written.value.clone())
     };
     let prefix = or(&inventory.synapse.prefix, "matrix");
-    let pools = seats.iter().map(|seat| pool_size(inventory, inventory.workers.get(&seat.pool)));
+    let pools = seats.iter().map(|seat| Settings::of(inventory, &seat.pool).db_pool());
     let connections = pools.fold(0, |sum: u32, pool| sum.saturating_add(pool.max));
     let lock = Lock { ports, instances: remembered, lists, ..before };
     let draft = Draft {
@@ -135,14 +138,9 @@ struct Draft<'a> {
     mas: Option<MasNode>,
 }
 
-fn pool_size(inventory: &Inventory, pool: Option<&Pool>) -> DbPool {
-    let own = pool.and_then(|pool| pool.overrides.db_pool.as_ref());
-    own.or(inventory.defaults.db_pool.as_ref()).map_or(datastores::DEFAULT_POOL, |pool| pool.value)
-}
-
 impl Draft<'_> {
-    fn pool_of(&self, pool: Option<&Pool>) -> DbPool {
-        pool_size(self.inventory, pool)
+    fn settings(&self, pool: &str) -> Settings<'_> {
+        Settings::of(self.inventory, pool)
     }
 
     fn port(&self, instance: &str, listener: &str) -> Option<u16> {
@@ -213,7 +211,7 @@ impl Draft<'_> {
 
     fn instance(&self, seat: &Seat, shared: &serde_json::Map<String, serde_json::Value>) -> Instance {
         let role = self.roles.get(&seat.pool);
-        let pool = self.inventory.workers.get(&seat.pool);
+        let settings = self.settings(&seat.pool);
         let media = role.is_some_and(|role| role.media);
         let app = match role {
             None => App::Homeserver,
@@ -226,9 +224,6 @@ impl Draft<'_> {
             .iter()
             .flat_map(|config| config.values())
             .for_each(|value| secrets::named_in(value, &mut names));
-        let factor = pool.and_then(|pool| {
-            pool.overrides.cache_factor.as_ref().or(self.inventory.defaults.cache_factor.as_ref())
-        });
         let serves = role.is_none_or(|role| role.serves);
         let jobs = self.catalogue.jobs.iter().filter(|job| {
             let runs = role.is_some_and(|role| role.runs.contains(&job.name));
@@ -258,10 +253,10 @@ impl Draft<'_> {
                 config.as_ref(),
             ),
             config,
-            environment: factor
-                .map(|factor| ("SYNAPSE_CACHE_FACTOR".to_owned(), format!("{:?}", factor.value)))
-                .into_iter()
-                .collect(),
+            environment: settings.environment(),
+            limits: settings.limits(),
+            jemalloc: settings.jemalloc(),
+            logging: settings.logging(),
             secrets: names,
             writes: seat.writes.clone(),
         }

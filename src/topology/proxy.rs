@@ -37,7 +37,7 @@ pub(super) fn build(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) ->
 
 /// Bytes of a Synapse size: a number, or digits with K, M, G, T in powers of 1024
 /// (`parse_size` of synapse/config/_base.py; no lower case, no `MB`).
-fn size(value: &Value) -> Option<u64> {
+pub(super) fn size(value: &Value) -> Option<u64> {
     let text = match value {
         Value::Number(number) => return number.as_u64(),
         Value::String(text) => text.trim(),

@@ -27,7 +27,7 @@ pub(super) fn build(draft: &Draft<'_>) -> Map<String, Value> {
     set("listeners", listeners(draft));
     set("log_config", json!(log_config(root, "main")));
     set("media_store_path", json!(format!("{root}/data/media_store")));
-    set("database", database(draft, draft.pool_of(None)));
+    set("database", database(draft, draft.settings("main").db_pool()));
     if draft.replicated {
         set("redis", redis(draft));
         set("instance_map", instance_map(draft));

@@ -120,8 +120,40 @@ pub struct Instance {
     pub shared_inputs: IndexMap<String, String>,
     /// Environment of its unit, e.g. `SYNAPSE_CACHE_FACTOR`.
     pub environment: IndexMap<String, String>,
+    /// What systemd keeps it to.
+    pub limits: Limits,
+    /// Its memory is allocated by jemalloc, which has to be installed.
+    pub jemalloc: bool,
+    /// Where it logs.
+    pub logging: Logging,
     /// Names of secrets it reads at start.
     pub secrets: Vec<String>,
+}
+
+/// Limits of a process; `None`: systemd's own default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// `MemoryMax=`, e.g. `2G`.
+    pub memory_max: Option<String>,
+    /// `MemoryHigh=`.
+    pub memory_high: Option<String>,
+    /// `CPUQuota=`, percent of one CPU.
+    pub cpu_quota: Option<u32>,
+    /// `Nice=`.
+    pub nice: Option<i8>,
+}
+
+/// How a process logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Logging {
+    /// Directory of its file `NAME.log`; `None`: the journal.
+    pub directory: Option<String>,
+    /// Days that a file is kept.
+    pub keep: u32,
+    /// Lowest level.
+    pub level: String,
+    /// Level by logger.
+    pub loggers: IndexMap<String, String>,
 }
 
 /// Which Synapse application a process is.

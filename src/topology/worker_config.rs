@@ -29,8 +29,9 @@ pub(super) fn build(
         config.insert("enable_media_repo".to_owned(), json!(true));
     }
     let Some(pool) = draft.inventory.workers.get(&seat.pool) else { return config };
-    if pool.overrides.db_pool.is_some() {
-        config.insert("database".to_owned(), database(draft, draft.pool_of(Some(pool))));
+    // The shared file says what main has.
+    if pool.overrides.db_pool.is_some() || draft.inventory.main.overrides.db_pool.is_some() {
+        config.insert("database".to_owned(), database(draft, draft.settings(&seat.pool).db_pool()));
     }
     for (key, own) in &pool.config.values {
         if config.contains_key(key) {

@@ -38,8 +38,8 @@ impl Site {
             hosts: IndexMap::new(),
             postgresql: Spanned::new(Datastore::Host(at("hs1")), Span::default()),
             redis: Some(Spanned::new(Datastore::Host(at("hs1")), Span::default())),
-            main: Main { host: at("hs1") },
             mas: None,
+            main: Main { host: at("hs1"), overrides: Defaults::default() },
             proxy: Some(Proxy {
                 span: Span::default(),
                 hosts: vec![at("hs1")],

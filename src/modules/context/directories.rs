@@ -56,6 +56,9 @@ pub(super) fn all(topology: &Topology, node: &HostNode, secrets: bool) -> Vec<Va
         if !writable.contains(&media) {
             writable.push(media);
         }
+        for instance in topology.instances.iter().filter(|instance| instance.host == node.name) {
+            writable.extend(instance.logging.directory.clone().filter(|path| !writable.contains(path)));
+        }
         out.extend(writable.into_iter().map(|path| directory(path, user, user, "0750", true)));
     }
     if node.proxy {

@@ -31,6 +31,7 @@ pub(super) fn host(topology: &Topology, node: &HostNode) -> Value {
         "postgresql": node.postgresql,
         "redis": node.redis,
         "synapse": node.synapse,
+        "uses_jemalloc": here.iter().any(|instance| instance.jemalloc),
         "proxy": node.proxy && topology.proxy.is_some(),
         "proxy_site": node.proxy && topology.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::Nginx),
         "builds_venv": node.synapse && topology.venv.managed && topology.install == Install::Managed,
@@ -65,6 +66,7 @@ fn instance(topology: &Topology, instance: &Instance) -> Value {
         "ready": instance.ready,
         "inputs": inputs,
         "secrets": instance.secrets,
+        "logging": instance.logging,
         "config": instance.config,
     })
 }

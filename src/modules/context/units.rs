@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::topology::{App, Instance, Topology};
+use crate::topology::{App, Instance, Limits, Topology};
 
 /// Unit files this host needs: `file` below /etc/systemd/system, `unit_name` of `units/`, the units
 /// that read it, and what the unit's data names.
@@ -39,18 +39,15 @@ pub(super) fn files(topology: &Topology, here: &[&Instance]) -> Vec<Value> {
                 "inputs_of": [unit],
                 "instance": instance.name,
                 "app": instance.app,
-                "environment": [],
             })),
         }
     }
-    for instance in here.iter().filter(|instance| !instance.environment.is_empty()) {
-        let words: Vec<String> =
-            instance.environment.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    for instance in here.iter().filter(|instance| has_drop_in(instance)) {
         out.push(json!({
             "file": format!("{}.d/{prefix}.conf", instance.unit),
-            "unit_name": "environment",
+            "unit_name": "process",
             "inputs_of": [instance.unit],
-            "environment": words,
+            "process": process(instance),
         }));
     }
     out.push(json!({
@@ -61,8 +58,30 @@ pub(super) fn files(topology: &Topology, here: &[&Instance]) -> Vec<Value> {
     out
 }
 
+/// What the drop-in of one process says: lists of lines, as `units/process.yaml` names them.
+fn process(instance: &Instance) -> Value {
+    let limits = &instance.limits;
+    let words: Vec<String> =
+        instance.environment.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    json!({
+        "environment": (!words.is_empty()).then(|| json!({"words": words})).into_iter().collect::<Vec<_>>(),
+        "memory_max": limits.memory_max.iter().collect::<Vec<_>>(),
+        "memory_high": limits.memory_high.iter().collect::<Vec<_>>(),
+        "cpu_quota": limits.cpu_quota.iter().map(|percent| json!({"percent": percent})).collect::<Vec<_>>(),
+        "nice": limits.nice.iter().collect::<Vec<_>>(),
+        "write_paths": instance.logging.directory.iter().map(|path| json!({"words": [path]})).collect::<Vec<_>>(),
+    })
+}
+
+/// Whether a process has anything that its unit file does not say.
+fn has_drop_in(instance: &Instance) -> bool {
+    !instance.environment.is_empty()
+        || instance.limits != Limits::default()
+        || instance.logging.directory.is_some()
+}
+
 /// Directories of drop-ins.
 pub(super) fn folders(here: &[&Instance]) -> Vec<Value> {
-    let folder = |instance: &&&Instance| json!({"path": format!("/etc/systemd/system/{}.d", instance.unit)});
-    here.iter().filter(|instance| !instance.environment.is_empty()).map(|one| folder(&one)).collect()
+    let folder = |instance: &&Instance| json!({"path": format!("/etc/systemd/system/{}.d", instance.unit)});
+    here.iter().filter(|instance| has_drop_in(instance)).map(folder).collect()
 }
