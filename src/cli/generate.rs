@@ -1,4 +1,4 @@
-//! `synprov completion`, `synprov man`: generated from the same flags that are parsed.
+//! `synprov completion`, `synprov man`, `synprov schema`: what other programs read to help a person write.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,29 @@ pub struct CompletionArgs {
 pub struct ManArgs {
     /// Where the pages go
     directory: PathBuf,
+}
+
+/// `synprov schema`.
+#[derive(Debug, Args)]
+#[command(after_help = SCHEMA_HELP)]
+pub struct SchemaArgs {}
+
+const SCHEMA_HELP: &str = "\
+Editors with a YAML language server complete keys and words from it and show what each is for:
+  synprov schema > inventory.schema.json
+and as the first line of inventory.yaml:
+  # yaml-language-server: $schema=inventory.schema.json
+
+It describes one file at a time. `synprov check` knows more: whether hosts exist, whether the
+Synapse version has a stream, what only one process may do.";
+
+/// The schema. A test holds it against the parser, key by key.
+const SCHEMA: &str = include_str!("../../schema/inventory.schema.json");
+
+/// Prints the JSON Schema of an inventory.
+pub fn schema(output: &Output) -> Exit {
+    output.result(SCHEMA);
+    Exit::Done
 }
 
 /// Prints a completion script.

@@ -52,6 +52,8 @@ enum Command {
     Rehearse(rehearse::RehearseArgs),
     /// Look at throwaway hosts, log in on them, remove them
     Lab(lab::LabArgs),
+    /// Print the JSON Schema of inventory.yaml, from which editors complete
+    Schema(generate::SchemaArgs),
     /// Print a completion script for a shell
     Completion(generate::CompletionArgs),
     /// Write the man pages into a directory
@@ -134,6 +136,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Apply(arguments) => apply::run(&arguments, &output),
         Command::Rehearse(arguments) => rehearse::run(&arguments, &output),
         Command::Lab(arguments) => rehearse::lab(&arguments, &output),
+        Command::Schema(_) => generate::schema(&output),
         Command::Completion(arguments) => generate::completion(&arguments, &output),
         Command::Man(arguments) => generate::man(&arguments, &output),
     }
