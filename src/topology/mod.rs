@@ -6,6 +6,7 @@
 
 #![warn(clippy::disallowed_methods)]
 
+pub mod audit;
 pub mod catalogue;
 mod checks;
 mod datastores;
@@ -18,10 +19,12 @@ mod process;
 mod projection;
 mod proxy;
 mod reach;
+pub mod registered;
 mod request;
 mod roles;
 mod router;
 mod routes;
+mod sample;
 mod secrets;
 mod shared_config;
 pub mod types;

@@ -7,6 +7,7 @@ mod changes;
 mod errors;
 mod mas;
 mod reach;
+mod registered;
 mod routing;
 mod site;
 mod snapshots;

@@ -1,0 +1,162 @@
+# What the processes of one host serve, in the words of the Synapse that is installed: run with the
+# venv's own Python, for Synapse 1.90 and later. No database, no Redis, no network: each kind of
+# process is built from its real configuration over an empty SQLite database in memory, its HTTP
+# listeners are caught before they listen, and what hangs below them is written out.
+#
+# Argument: JSON list of [name, [configuration path, ...]], main first; the configuration as it stands
+# or as it is laid over. Output: for each kind of process a line of JSON
+#     {"processes": [NAME, ...], "served": [[WHERE, METHODS, PATTERN], ...]}
+# in the order in which Synapse tries the patterns. WHERE is where the resource hangs, METHODS are
+# separated by spaces, one that a worker refuses begins with "-". Before them comes the line of the
+# processes [], a main process that also handles media: what a lone main would serve.
+import hashlib
+import json
+import logging
+import os
+import re
+import sys
+import tempfile
+import warnings
+
+warnings.simplefilter("ignore")
+logging.disable(logging.CRITICAL)
+
+import yaml
+from twisted.web.resource import Resource
+from synapse.app import _base, generic_worker, homeserver
+from synapse.config.database import DatabaseConnectionConfig
+from synapse.config.homeserver import HomeServerConfig
+from synapse.config._base import find_config_files
+from synapse.http.server import JsonResource
+from synapse.storage import databases
+
+# What two processes of one kind differ in, and what does not change what they serve.
+OWN = {"worker_name", "worker_listeners", "worker_log_config", "log_config", "database"}
+
+
+def prepare_database(connection, engine, config, *arguments, **named):
+    # A worker refuses to fill an empty database.
+    app, config.worker.worker_app = config.worker.worker_app, None
+    try:
+        original_prepare(connection, engine, config, *arguments, **named)
+    finally:
+        config.worker.worker_app = app
+
+
+original_prepare, databases.prepare_database = databases.prepare_database, prepare_database
+
+caught = []
+
+
+def catch(*arguments, **named):
+    caught.extend(one for one in list(arguments) + list(named.values()) if hasattr(one, "getSite") or isinstance(one, Resource))
+    return []
+
+
+_base.listen_http = homeserver.listen_http = catch
+
+
+def build(paths):
+    arguments = [word for path in paths for word in ("--config-path", path)]
+    config = HomeServerConfig.load_config("synprov", arguments)
+    config.database.databases = [DatabaseConnectionConfig("master", {"name": "sqlite3", "args": {"database": ":memory:"}})]
+    config.redis.redis_enabled = False
+    app = homeserver.SynapseHomeServer if config.worker.worker_app is None else generic_worker.GenericWorkerServer
+    hs = app(config.server.server_name, config=config)
+    hs.setup()
+    del caught[:]
+    if config.worker.worker_app is None:
+        for listener in config.server.listeners:
+            if listener.type == "http":
+                hs._listener_http(config, listener)
+    else:
+        for listener in config.worker.worker_listeners:
+            if listener.type == "http":
+                hs._listen_http(listener)
+    served = []
+    for root in caught:
+        walk("", root, config.worker.worker_app is not None, served)
+    return served
+
+
+def walk(where, resource, worker, served):
+    resource = getattr(resource, "original", resource)
+    # Replication is between processes, and every listener answers /health.
+    if where in ("/_synapse/replication", "/health"):
+        return
+    if isinstance(resource, JsonResource):
+        for pattern, methods in resource._routes.items():
+            words = []
+            for method, entry in methods.items():
+                owner = getattr(getattr(entry.callback, "__wrapped__", entry.callback), "__self__", None)
+                method = method.decode("ascii")
+                refused = worker and method in getattr(owner, "WORKERS_DENIED_METHODS", ())
+                words.append("-" + method if refused else method)
+            served.append([where, " ".join(sorted(words)), pattern.pattern])
+        return
+    methods = methods_of(resource)
+    if methods and where:
+        # A resource that looks its children up when it is asked for them is not known further down.
+        deep = resource.isLeaf or type(resource).getChild is not Resource.getChild
+        end = "(?:/.*)?$" if deep else "$"
+        served.append([where, " ".join(methods), "^" + re.escape(where) + end])
+    for segment, child in sorted(resource.children.items()):
+        if segment:
+            walk(where + "/" + segment.decode("utf-8"), child, worker, served)
+        elif methods_of(child):
+            served.append([where, " ".join(methods_of(child)), "^" + re.escape(where) + "/$"])
+
+
+def methods_of(resource):
+    # Stand-ins that only answer OPTIONS or 404.
+    if type(resource) is Resource or type(resource).__name__ in ("OptionsResource", "RootOptionsRedirectResource", "UnrecognizedRequestResource", "NoResource"):
+        return []
+    found = []
+    for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+        own = getattr(type(resource), "render_" + method, None)
+        if own is not None or hasattr(resource, "_async_render_" + method):
+            found.append(method)
+    return found
+
+
+def kind(paths):
+    # Synapse merges its files shallowly, in this order.
+    merged = {}
+    for path in find_config_files(paths):
+        with open(path) as file:
+            merged.update(yaml.safe_load(file) or {})
+    listeners = merged.get("worker_listeners" if merged.get("worker_app") else "listeners") or []
+    names = [one.get("resources") for one in listeners if one.get("type") == "http"]
+    kept = {key: value for key, value in merged.items() if key not in OWN}
+    return hashlib.sha256(json.dumps([kept, names], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def main():
+    processes = json.loads(sys.argv[1])
+    groups = {}
+    for name, paths in processes:
+        groups.setdefault(kind(paths), (paths, []))[1].append(name)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as lone:
+        lone.write("enable_media_repo: true\n")
+        lone.flush()
+        # Main is the first process; it has the shared files alone.
+        told = tell([], processes[0][1] + [lone.name])
+    for paths, names in groups.values():
+        told = tell(names, paths) and told
+    sys.exit(not told)
+
+
+def tell(names, paths):
+    # Synapse keeps some of what it registers in globals: each kind gets a process of its own.
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    try:
+        print(json.dumps({"processes": names, "served": build(paths)}), flush=True)
+        os._exit(0)
+    except BaseException as error:
+        print("synprov: %s: %s: %s" % (", ".join(names) or "main", type(error).__name__, error), file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+main()
