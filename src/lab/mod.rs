@@ -10,6 +10,7 @@ mod error;
 mod host;
 mod image;
 mod indexes;
+mod meet;
 mod network;
 mod outward;
 mod process;
@@ -28,7 +29,7 @@ pub use error::LabError;
 pub use rehearsal::{client_name, lab_spec};
 pub use spec::{Distro, Flavour, HostSpec, LabSpec, Outward, Sudo, lab_name};
 pub use state::{LabHost, LabState};
-pub use tls::{CERTIFICATE as LAB_CERTIFICATE, KEY as LAB_KEY};
+pub use tls::{AUTHORITIES as LAB_AUTHORITIES, CERTIFICATE as LAB_CERTIFICATE, KEY as LAB_KEY};
 
 use std::process::Output;
 use std::time::Duration;
@@ -117,6 +118,13 @@ impl Lab {
     pub fn exec_with_input(&self, host: &str, argv: &[&str], input: &[u8]) -> Result<Output, LabError> {
         let host = &self.host(host)?.name;
         host::exec(&self.state.name, host, argv, input)
+    }
+
+    /// Lets the hosts of two labs reach each other's first host by these names, and trust each other's
+    /// CA ([`LAB_AUTHORITIES`]): what two homeservers need to federate.
+    pub fn meet(&self, names: &[&str], other: &Lab, other_names: &[&str]) -> Result<(), LabError> {
+        meet::introduce(self, other, other_names)?;
+        meet::introduce(other, self, names)
     }
 
     /// The OpenSSH command that logs in on a host with the lab's key and pinned host keys.

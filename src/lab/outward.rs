@@ -59,6 +59,14 @@ pub(super) fn limit(lab: &str, networks: &Networks, indexes: &Indexes) -> Result
     Ok(())
 }
 
+/// Lets the lab's public network reach another lab's.
+pub(super) fn admit(lab: &str, bridge: &str, other: &str) -> Result<(), LabError> {
+    let what = format!("lab {lab:?}: let it reach another lab");
+    let table = table(lab);
+    let rule = ["insert", "rule", "inet", &table, "forward", "iifname", bridge, "oifname", other, "accept"];
+    run(&what, "nft", &rule, b"", SHORT).map(drop)
+}
+
 /// Removes the table if it is there.
 pub(super) fn unlimit(lab: &str) -> Result<(), LabError> {
     let what = format!("lab {lab:?}: remove its packet filter");

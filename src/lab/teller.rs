@@ -34,14 +34,19 @@ impl Story<'_> {
         let auth = json!({"type": "m.login.dummy"});
         let wish = json!({"username": name, "password": password, "auth": auth, "inhibit_login": true});
         self.post(None, "register", "/_matrix/client/v3/register", wish)?;
+        let mut user = self.log_in(name, password)?;
+        self.sync(&mut user, 0)?;
+        Some(user)
+    }
+
+    /// Logs in, by the whole id or what stands before the colon: a new device.
+    pub(super) fn log_in(&mut self, name: &str, password: &str) -> Option<User> {
         let identifier = json!({"type": "m.id.user", "user": name});
         let wish = json!({"type": "m.login.password", "identifier": identifier, "password": password});
         let user = self.post(None, "log in", "/_matrix/client/v3/login", wish)?;
         let text = |key: &str| user[key].as_str().map(str::to_owned);
         let (id, device, token) = (text("user_id")?, text("device_id")?, text("access_token")?);
-        let mut user = User { id, device, token, since: String::new() };
-        self.sync(&mut user, 0)?;
-        Some(user)
+        Some(User { id, device, token, since: String::new() })
     }
 
     pub(super) fn get(&mut self, user: Option<&User>, what: &str, path: &str) -> Option<Value> {
@@ -57,6 +62,25 @@ impl Story<'_> {
     pub(super) fn post(&mut self, user: Option<&User>, what: &str, path: &str, body: Value) -> Option<Value> {
         let bytes = body.to_string().into_bytes();
         self.ask(what, "POST", path, user, Some(("application/json", &bytes))).map(|answer| answer.json())
+    }
+
+    pub(super) fn delete(&mut self, user: &User, what: &str, path: &str) -> Option<Value> {
+        self.ask(what, "DELETE", path, Some(user), None).map(|answer| answer.json())
+    }
+
+    /// Asks with a token that is worth nothing any more, until it is refused.
+    pub(super) fn refused(&mut self, user: &User, what: &str) {
+        let until = Instant::now() + ARRIVES;
+        let whoami = "/_matrix/client/v3/account/whoami";
+        loop {
+            let ask = Ask { method: "GET", path: whoami, query: "", token: Some(&user.token), body: None };
+            let answer = self.client.ask(ask);
+            if answer.status == 401 || Instant::now() >= until {
+                let problem = (answer.status != 401).then(|| "the token still works".to_owned());
+                return self.note(what, "GET", whoami, &answer, problem);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// One /sync from where the user stands; the very first is an initial one.

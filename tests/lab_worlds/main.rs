@@ -1,0 +1,53 @@
+//! Whole homeservers out of real inventories, on throwaway hosts: everything on workers, on one host and on
+//! three; old Synapse; two homeservers that federate; the inventories that people copy.
+//!
+//! Each scenario has hosts of its own, so they are long. `sample.rs` says which of them run.
+// Helpers of tests are tests too: what fails there should stop at once.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+
+#[path = "../throwaway/answer.rs"]
+#[allow(dead_code)]
+mod answer;
+mod copied;
+mod every;
+mod federation;
+#[path = "../throwaway/sample.rs"]
+mod sample;
+mod table;
+#[path = "../throwaway/mod.rs"]
+#[allow(dead_code)]
+mod throwaway;
+mod world;
+
+use std::panic::catch_unwind;
+use std::time::Instant;
+
+/// A scenario: its name, and what happens.
+type Scenario = (&'static str, fn());
+
+const SCENARIOS: &[Scenario] = &[
+    ("everything on workers: one host, against a lone main", every::one_host_and_the_table),
+    ("everything on workers: three hosts", every::three_hosts),
+    ("two homeservers federate", federation::two_homeservers),
+    ("one inventory: Synapse 1.90.0", copied::synapse_1_90),
+    ("one inventory: Synapse 1.120.2", copied::synapse_1_120),
+    ("one inventory: Synapse 1.163.2", copied::synapse_1_163),
+    ("the classic inventory", copied::classic),
+];
+
+#[test]
+#[ignore = "lab: needs root and podman"]
+fn lab_whole_homeservers() {
+    let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+    let chosen = sample::chosen(&names, &[], 1);
+    let mut failed = Vec::new();
+    for ((name, scenario), _) in SCENARIOS.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
+        let began = Instant::now();
+        let word = if catch_unwind(scenario).is_ok() { "ok" } else { "FAILED" };
+        eprintln!("{word:6} {name} ({:.0} s)", began.elapsed().as_secs_f32());
+        if word != "ok" {
+            failed.push(*name);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+}

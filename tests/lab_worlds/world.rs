@@ -1,0 +1,146 @@
+//! A world under test: an inventory rehearsed by the real binary, its hosts, and a client at its door.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use synprov::lab::client::{Answer as Reply, Ask, Client, Door};
+use synprov::lab::{Distro, Flavour, Lab, LabHost, Outward, lab_spec};
+
+use crate::answer::Answer;
+use crate::throwaway::Removed;
+
+/// Every stream and job on a worker of its own, every class of endpoints a pool of its own; one host.
+pub const EVERY: &str = include_str!("../data/labs/every.yaml");
+
+/// A rehearsed inventory, gone when dropped. With `SYNPROV_TEST_KEEP=PREFIX` its hosts stay and are used again,
+/// for those who write tests.
+pub struct World {
+    /// Its hosts.
+    pub lab: Lab,
+    _removed: Option<Removed>,
+}
+
+impl World {
+    /// Rehearses an inventory: it must apply, its client be served rightly, and the second plan be empty.
+    #[track_caller]
+    pub fn rehearse(name: &str, inventory: &str) -> Self {
+        let (name, removed) = named(name);
+        let directory = tempfile::tempdir().unwrap();
+        let file = format!("{name}.yaml");
+        std::fs::write(directory.path().join(&file), inventory).unwrap();
+        if let Some(lab) = Lab::find(&name).ok().filter(|_| removed.is_none()) {
+            return Self { lab, _removed: removed };
+        }
+        let answer = program(directory.path(), &["rehearse", "--keep", "--warm", &file]);
+        let answer = answer.exits(0);
+        let lab = Lab::find(&name).unwrap();
+        if let Some(proven) = answer.text.lines().find(|line| line.contains("requests answered rightly")) {
+            eprintln!("seen   {proven}");
+        }
+        Self { lab, _removed: removed }
+    }
+
+    /// Boots the hosts of an inventory and provisions nothing.
+    #[track_caller]
+    pub fn boot(name: &str, inventory: &str) -> Self {
+        let (name, removed) = named(name);
+        if let (Ok(lab), None) = (Lab::find(&name), &removed) {
+            return Self { lab, _removed: removed };
+        }
+        let (inventory, found) = synprov::inventory::parse(inventory);
+        let inventory = inventory.unwrap_or_else(|| panic!("{found:?}"));
+        let spec = lab_spec(&inventory, &name, Distro::Debian12, Flavour::Warm, Outward::Indexes);
+        Self { lab: Lab::up(&spec).unwrap(), _removed: removed }
+    }
+
+    /// Applies an inventory of one host as it is, with nothing stood in but the host's address and key.
+    #[track_caller]
+    pub fn apply(&self, inventory: &str) {
+        let LabHost { address, key, host_key, .. } = &self.lab.hosts()[0];
+        let written = "{address: 192.0.2.10, user: root}";
+        assert!(inventory.contains(written));
+        let key = key.display();
+        let real =
+            format!("{{address: {address}, user: root, identity_files: [{key}], host_key: {host_key}}}");
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("inventory.yaml"), inventory.replace(written, &real)).unwrap();
+        program(directory.path(), &["apply", "--yes", "--diff", "none"]).exits(0);
+    }
+
+    /// A client at the proxy of the first host.
+    pub fn client(&self, name: &str, run: &str) -> Client {
+        let door = Door {
+            name: name.to_owned(),
+            address: SocketAddr::new(self.lab.hosts()[0].address.parse().unwrap(), 443),
+            ca: Some(std::fs::read(&self.lab.state().ca).unwrap()),
+        };
+        Client::new(&door, run).unwrap()
+    }
+}
+
+/// A lab's name, and what removes it unless it is kept.
+fn named(name: &str) -> (String, Option<Removed>) {
+    match std::env::var("SYNPROV_TEST_KEEP") {
+        Ok(prefix) => (format!("{prefix}-{name}"), None),
+        Err(_) => {
+            let name = format!("worlds-{name}-{}", std::process::id());
+            (name.clone(), Some(Removed(name)))
+        }
+    }
+}
+
+/// Runs the program in a directory.
+pub fn program(directory: &Path, arguments: &[&str]) -> Answer {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synprov"));
+    command.args(arguments).current_dir(directory).stdin(Stdio::null()).env("NO_COLOR", "1");
+    command.env_remove("SYNPROV_INVENTORY").env_remove("SYNPROV_MODULES");
+    command.output().unwrap().into()
+}
+
+/// Somebody with an access token.
+pub struct User {
+    /// `@alice:worlds.example`
+    pub id: String,
+    /// Device of the token.
+    pub device: String,
+    /// Access token.
+    pub token: String,
+}
+
+/// Sends a request that must succeed, and gives its answer.
+#[track_caller]
+pub fn must(client: &Client, user: Option<&User>, method: &str, path: &str, body: &Value) -> Value {
+    let reply = send(client, user, method, path, body);
+    assert!(
+        (200..300).contains(&reply.status),
+        "{method} {path}: {} {:?} {}",
+        reply.status,
+        reply.problem,
+        String::from_utf8_lossy(&reply.body)
+    );
+    reply.json()
+}
+
+/// Sends a request with a JSON body, or without one if it is null.
+pub fn send(client: &Client, user: Option<&User>, method: &str, path: &str, body: &Value) -> Reply {
+    let (bare, query) = path.split_once('?').unwrap_or((path, ""));
+    let bytes = body.to_string().into_bytes();
+    let body = (!body.is_null()).then_some(("application/json", bytes.as_slice()));
+    client.ask(Ask { method, path: bare, query, token: user.map(|user| user.token.as_str()), body })
+}
+
+/// Registers and logs in; a user that is there already just logs in.
+#[track_caller]
+pub fn arrive(client: &Client, name: &str) -> User {
+    let password = "throwaway password of a throwaway host";
+    let auth = json!({"type": "m.login.dummy"});
+    let wish = json!({"username": name, "password": password, "auth": auth, "inhibit_login": true});
+    send(client, None, "POST", "/_matrix/client/v3/register", &wish);
+    let identifier = json!({"type": "m.id.user", "user": name});
+    let wish = json!({"type": "m.login.password", "identifier": identifier, "password": password});
+    let user = must(client, None, "POST", "/_matrix/client/v3/login", &wish);
+    let text = |key: &str| user[key].as_str().unwrap().to_owned();
+    User { id: text("user_id"), device: text("device_id"), token: text("access_token") }
+}
