@@ -201,7 +201,7 @@ fn unknown_fields_kinds_and_forms_are_told() {
         "format: 1\nresources:\n  - {kind: file, path: /a, owner: a, group: a, mode: '0644', set: plain, content: {jinja: a}}\n",
         &[
             "module file mine/module.yaml, resource 1, content: unknown form of content | write one of {document: NAME}, \
-           {unit: dotted.name}, {nginx: dotted.name}, {template: FILE}, {text: …}",
+           {unit: dotted.name}, {nginx: dotted.name}, {haproxy: dotted.name}, {template: FILE}, {text: …}",
         ],
     );
     check(

@@ -95,13 +95,19 @@ impl Frame {
                 self.venv(path, requirements, constraints, known);
             }
             Action::Stage { set, files } => self.stage(*set, files, secret)?,
-            Action::Validate { set, over, synapse, units } => {
+            Action::Validate { set, over, synapse, files, links } => {
                 let over = over.iter().map(String::as_str);
                 match (set, synapse) {
                     (FileSet::Nginx, _) => self.call(["validate_nginx"].into_iter().chain(over)),
                     (FileSet::Systemd, _) => {
-                        let units = units.iter().map(String::as_str);
+                        let units = files.iter().map(String::as_str);
                         self.call(["validate_systemd"].into_iter().chain(over).chain(["--"]).chain(units));
+                    }
+                    (FileSet::Haproxy, _) => {
+                        let files = files.iter().map(String::as_str);
+                        let links = links.iter().flat_map(|(to, at)| [to.as_str(), at.as_str()]);
+                        let words = ["validate_haproxy"].into_iter().chain(over);
+                        self.call(words.chain(["--"]).chain(files).chain(["--"]).chain(links));
                     }
                     (FileSet::Synapse, Some(check)) => {
                         let processes = serde_json::to_string(&check.processes).unwrap_or_default();

@@ -260,6 +260,8 @@ pub enum ProxyKind {
     Nginx,
     /// Only snippets, for a vhost of the admin's own.
     Includes,
+    /// An instance of HAProxy of its own.
+    Haproxy,
 }
 
 /// `proxy.tls`.

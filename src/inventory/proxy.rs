@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
 /// Kinds that people will ask for.
-const OTHERS: &[&str] = &["haproxy", "caddy", "traefik", "apache", "envoy"];
+const OTHERS: &[&str] = &["caddy", "traefik", "apache", "envoy"];
 
 /// Reads the section.
 pub(super) fn proxy(node: &Node, at: Span, found: &mut Found) -> Option<Proxy> {
@@ -62,6 +62,7 @@ fn kind(section: &Section<'_>, found: &mut Found) -> Option<Spanned<ProxyKind>> 
     let kind = match word.value.as_str() {
         "nginx" => ProxyKind::Nginx,
         "includes" => ProxyKind::Includes,
+        "haproxy" => ProxyKind::Haproxy,
         other if OTHERS.contains(&other) => {
             found.push(
                 Diagnostic::error(word.span, format!("{other} as the proxy is not supported yet")).help(
@@ -73,7 +74,7 @@ fn kind(section: &Section<'_>, found: &mut Found) -> Option<Spanned<ProxyKind>> 
         other => {
             found.push(
                 Diagnostic::error(word.span, format!("unknown kind of proxy \"{other}\""))
-                    .help(choose(other, &["nginx", "includes"])),
+                    .help(choose(other, &["nginx", "haproxy", "includes"])),
             );
             return None;
         }

@@ -4,8 +4,8 @@
 //! in the program. Never in this file: anything but the table.
 
 /// Names of the built-in modules in the order in which they are expanded.
-pub(super) const ORDER: [&str; 7] =
-    ["postgresql", "redis", "venv", "homeserver", "worker", "systemd", "nginx"];
+pub(super) const ORDER: [&str; 8] =
+    ["postgresql", "redis", "venv", "homeserver", "worker", "systemd", "nginx", "haproxy"];
 
 macro_rules! table {
     ($($path:literal),* $(,)?) => {
@@ -16,6 +16,8 @@ macro_rules! table {
 }
 
 table![
+    "haproxy/module.yaml",
+    "haproxy/units/haproxy.yaml",
     "homeserver/module.yaml",
     "nginx/module.yaml",
     "nginx/templates/limits.conf",

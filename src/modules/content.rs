@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::declaration::one_line;
 use super::interpolate::{Problem, Scope, plain};
 use super::set::Module;
-use super::{documents, nginx, unit};
+use super::{documents, haproxy, nginx, unit};
 use crate::resource::Content;
 
 const FORMS: &str = "write one of {document: NAME}, {unit: dotted.name}, {nginx: dotted.name}, \
-                     {template: FILE}, {text: …}";
+                     {haproxy: dotted.name}, {template: FILE}, {text: …}";
 
 /// The content that `form` describes.
 pub(super) fn content(module: &Module, form: &Value, scope: Scope<'_>) -> Result<Content, Problem> {
@@ -24,6 +24,7 @@ pub(super) fn content(module: &Module, form: &Value, scope: Scope<'_>) -> Result
         "document" => documents::document(argument, scope),
         "unit" => unit_file(module, argument, scope),
         "nginx" => nginx_file(argument, scope),
+        "haproxy" => haproxy_file(argument, scope),
         "template" => template(module, argument, scope),
         "text" => scope.text(argument, plain).map(Content::text),
         _ => return Err(unknown()),
@@ -51,6 +52,12 @@ fn nginx_file(name: &str, scope: Scope<'_>) -> Result<Content, Problem> {
     let tree: Vec<nginx::Directive> = serde_json::from_value(scope.lookup(name)?.clone())
         .map_err(|error| Problem::new(format!("{name} is no list of nginx directives: {error}")))?;
     nginx::write(&tree).map(Content::text).map_err(Problem::new)
+}
+
+fn haproxy_file(name: &str, scope: Scope<'_>) -> Result<Content, Problem> {
+    let sections: Vec<haproxy::Section> = serde_json::from_value(scope.lookup(name)?.clone())
+        .map_err(|error| Problem::new(format!("{name} is no list of HAProxy sections: {error}")))?;
+    haproxy::write(&sections).map(Content::text).map_err(Problem::new)
 }
 
 fn template(module: &Module, name: &str, scope: Scope<'_>) -> Result<Content, Problem> {

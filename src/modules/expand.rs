@@ -12,6 +12,7 @@ use super::declaration::Declaration;
 use super::interpolate::{Problem, Scope, plain};
 use super::set::Module;
 use super::{ModuleError, Modules, context};
+use crate::inventory::ProxyKind;
 use crate::resource::{Body, Content, Resource};
 use crate::topology::Topology;
 
@@ -28,7 +29,9 @@ pub fn expand(modules: &Modules, topology: &Topology) -> Result<Vec<Resource>, V
         let context = match context(topology, &host.name) {
             Ok(context) => context,
             Err(message) => {
-                errors.push(ModuleError::file("nginx/module.yaml", message));
+                let haproxy = topology.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::Haproxy);
+                let file = if haproxy { "haproxy/module.yaml" } else { "nginx/module.yaml" };
+                errors.push(ModuleError::file(file, message));
                 continue;
             }
         };

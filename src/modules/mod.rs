@@ -15,6 +15,7 @@ mod declaration;
 mod documents;
 mod error;
 mod expand;
+pub mod haproxy;
 mod interpolate;
 pub mod nginx;
 mod set;

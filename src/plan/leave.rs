@@ -16,6 +16,8 @@ pub(super) struct Left {
     pub changes: Vec<Change>,
     /// Units to stop: host, unit, listeners.
     pub units: Vec<(String, String, Vec<u16>)>,
+    /// Those among them that are proxies: host, unit.
+    pub proxies: Vec<(String, String)>,
     /// Files to remove: host, path, keep a copy.
     pub files: Vec<(String, String, bool)>,
     /// Drop-ins of units that stay, removed before those start again: host, path, keep a copy.
@@ -119,7 +121,12 @@ impl Left {
                 }
             }
             "directory" => self.directories.push((host.to_owned(), name.to_owned())),
-            _ => self.units.push((host.to_owned(), name.to_owned(), ports(input, name))),
+            _ => {
+                if entry.meta.get("stage").map(String::as_str) == Some("proxy") {
+                    self.proxies.push((host.to_owned(), name.to_owned()));
+                }
+                self.units.push((host.to_owned(), name.to_owned(), ports(input, name)));
+            }
         }
         let cause = if edited { Cause::Drift } else { Cause::Intended };
         self.changes.push(change(Operation::Delete, cause, differences(Some(&actual), None)));

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::facts::record::{Attributes, Entry};
-use crate::resource::{Body, Resource};
+use crate::resource::{Body, Resource, Stage};
 use change::{Cause, Change, Operation};
 pub use input::{Allow, Input};
 use service::{Reads, Writes};
@@ -227,9 +227,12 @@ fn with_diff(mut change: Change, resource: &Resource, facts: &crate::facts::Host
 fn entry_for(resource: &Resource, desired: Attributes, reads: Option<&Reads>) -> Entry {
     let mut entry = Entry { applied: Some(desired), ..Entry::default() };
     match &resource.body {
-        Body::Service { owned, reload, .. } => {
+        Body::Service { owned, reload, stage, .. } => {
             entry.meta.insert("owned".to_owned(), owned.to_string());
             entry.meta.insert("reload".to_owned(), reload.to_string());
+            if *stage == Stage::Proxy {
+                entry.meta.insert("stage".to_owned(), "proxy".to_owned());
+            }
         }
         Body::Directory { keep, .. } => {
             entry.meta.insert("keep".to_owned(), keep.to_string());

@@ -142,9 +142,12 @@ pub enum Action {
         /// Synapse: user, interpreter, and the configuration paths of every process on the host.
         #[serde(skip_serializing_if = "Option::is_none")]
         synapse: Option<SynapseCheck>,
-        /// systemd: unit files.
+        /// systemd: unit files. HAProxy: its configuration.
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        units: Vec<String>,
+        files: Vec<String>,
+        /// HAProxy: links that its unit makes when it starts: to what, where.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        links: Vec<(String, String)>,
     },
     /// Puts the staged files in place, each atomically.
     Swap {
@@ -310,6 +313,7 @@ fn noun(set: FileSet) -> &'static str {
         FileSet::Synapse => "Synapse files",
         FileSet::Systemd => "unit files",
         FileSet::Nginx => "nginx files",
+        FileSet::Haproxy => "HAProxy files",
         FileSet::Plain => "files",
     }
 }

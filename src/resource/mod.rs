@@ -194,6 +194,8 @@ pub enum FileSet {
     Systemd,
     /// nginx files; validated by `nginx -t`.
     Nginx,
+    /// HAProxy's file; validated by `haproxy -c`.
+    Haproxy,
     /// Nothing validates these.
     Plain,
 }
@@ -284,6 +286,10 @@ impl std::fmt::Display for Address {
 }
 
 impl FileSet {
+    /// All of them, in the order in which they are staged.
+    pub const ALL: [Self; 6] =
+        [Self::Plain, Self::Redis, Self::Synapse, Self::Systemd, Self::Nginx, Self::Haproxy];
+
     /// Its name in `module.yaml`.
     pub fn name(self) -> &'static str {
         match self {
@@ -291,6 +297,7 @@ impl FileSet {
             FileSet::Synapse => "synapse",
             FileSet::Systemd => "systemd",
             FileSet::Nginx => "nginx",
+            FileSet::Haproxy => "haproxy",
             FileSet::Plain => "plain",
         }
     }

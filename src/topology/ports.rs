@@ -20,7 +20,7 @@ const MAIN: [(&str, u16); 2] = [("client", 8008), ("replication", 9093)];
 const FIRST_CLIENT: u16 = 8081;
 const FIRST_REPLICATION: u16 = 9101;
 /// What else listens on our hosts: sshd, the proxy, PostgreSQL, both Redis instances.
-const TAKEN: [(u16, &str); 8] = [
+const TAKEN: [(u16, &str); 9] = [
     (22, "sshd"),
     (80, "the proxy"),
     (443, "the proxy"),
@@ -28,6 +28,8 @@ const TAKEN: [(u16, &str); 8] = [
     (6379, "the distribution's Redis"),
     (POSTGRESQL, "PostgreSQL"),
     (REDIS, "Redis"),
+    // HAProxy passes ACME's challenges there.
+    (8888, "certbot"),
     (9090, "Prometheus"),
 ];
 

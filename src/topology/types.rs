@@ -236,6 +236,20 @@ pub struct MasNode {
     pub secret: String,
 }
 
+impl ProxyNode {
+    /// HAProxy: links that its unit makes when it starts and when it reloads: to what, where. HAProxy
+    /// looks for a key beside its certificate, under the certificate's name with `.key` behind it.
+    pub fn links(&self, prefix: &str) -> Vec<(String, String)> {
+        match &self.tls {
+            Tls::None => Vec::new(),
+            Tls::Files { certificate, key } => {
+                let pem = format!("/run/{prefix}_haproxy/site.pem");
+                vec![(certificate.value.clone(), pem.clone()), (key.value.clone(), format!("{pem}.key"))]
+            }
+        }
+    }
+}
+
 /// One group of paths that go to one upstream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Route {

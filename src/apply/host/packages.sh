@@ -7,7 +7,7 @@ install_packages() { # PACKAGE...
     local -a apt=(apt-get --yes --quiet --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold)
     umask 022
     # A package starts its service with its own configuration, on ports that may be taken: not now.
-    for unit in nginx.service redis-server.service; do
+    for unit in nginx.service haproxy.service redis-server.service; do
         [[ $(systemctl show --property=LoadState --value -- "$unit") == not-found ]] && held+=("$unit")
     done
     ((${#held[@]})) && systemctl mask --runtime --quiet -- "${held[@]}" 2> /dev/null
@@ -18,8 +18,8 @@ install_packages() { # PACKAGE...
     status=$?
     ((${#held[@]})) && systemctl unmask --runtime --quiet -- "${held[@]}" 2> /dev/null
     for unit in "${held[@]}"; do
-        # Nobody asked for the package's own Redis instance; ours is an instance of redis-server@.
-        [[ $unit == redis-server.service && -e /lib/systemd/system/$unit ]] && systemctl disable --quiet -- "$unit" 2> /dev/null
+        # Nobody asked for the package's own instances of Redis and HAProxy; ours have units of their own.
+        [[ $unit != nginx.service && -e /lib/systemd/system/$unit ]] && systemctl disable --quiet -- "$unit" 2> /dev/null
     done
     return $status
 }

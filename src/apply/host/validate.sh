@@ -20,6 +20,23 @@ validate_nginx() { # DIRECTORY...
     in_place nginx "$@" -- nginx -t -q
 }
 
+# HAProxy's configuration, and beside it the links that its unit will make when it starts.
+validate_haproxy() { # DIRECTORY... -- CONFIGURATION -- [TO AT]...
+    local file directory
+    local -a directories=()
+    while [[ $1 != -- ]]; do directories+=("$1"); shift; done
+    file=$2
+    shift 3
+    while (($#)); do
+        directory=${2%/*}
+        mkdir -p -m 0700 -- "$directory" "$stage/haproxy$directory" || return 1
+        ln -sfT -- "$1" "$stage/haproxy$2" || return 1
+        [[ " ${directories[*]} " == *" $directory "* ]] || directories+=("$directory")
+        shift 2
+    done
+    in_place haproxy "${directories[@]}" -- haproxy -c -q -f "$file"
+}
+
 validate_systemd() { # DIRECTORY... -- UNIT-FILE...
     local -a directories=() options=(--man=no)
     while [[ $1 != -- ]]; do directories+=("$1"); shift; done

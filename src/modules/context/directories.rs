@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::inventory::ProxyKind;
 use crate::topology::{HostNode, Topology};
 
 /// Directory of the media store.
@@ -61,7 +62,7 @@ pub(super) fn all(topology: &Topology, node: &HostNode, secrets: bool) -> Vec<Va
         }
         out.extend(writable.into_iter().map(|path| directory(path, user, user, "0750", true)));
     }
-    if node.proxy {
+    if node.proxy && topology.proxy.as_ref().is_some_and(|proxy| proxy.kind != ProxyKind::Haproxy) {
         out.push(directory(format!("{root}/nginx"), "root", "root", "0755", false));
         out.push(directory(format!("{root}/nginx/worker"), "root", "root", "0755", false));
     }

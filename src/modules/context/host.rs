@@ -25,6 +25,9 @@ pub(super) fn host(topology: &Topology, node: &HostNode) -> Value {
             json!({"name": name, "path": secret.path, "group": group})
         })
         .collect();
+    let proxy = |kinds: &[ProxyKind]| {
+        node.proxy && topology.proxy.as_ref().is_some_and(|proxy| kinds.contains(&proxy.kind))
+    };
     json!({
         "name": node.name,
         "internal_address": node.internal_address,
@@ -32,8 +35,9 @@ pub(super) fn host(topology: &Topology, node: &HostNode) -> Value {
         "redis": node.redis,
         "synapse": node.synapse,
         "uses_jemalloc": here.iter().any(|instance| instance.jemalloc),
-        "proxy": node.proxy && topology.proxy.is_some(),
-        "proxy_site": node.proxy && topology.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::Nginx),
+        "proxy": proxy(&[ProxyKind::Nginx, ProxyKind::Includes]),
+        "proxy_site": proxy(&[ProxyKind::Nginx]),
+        "haproxy": proxy(&[ProxyKind::Haproxy]),
         "builds_venv": node.synapse && topology.venv.managed && topology.install == Install::Managed,
         "uses_pgpass": node.synapse && uses_pgpass(topology),
         "checks_external_postgresql": node.synapse && topology.postgresql.host.is_none(),

@@ -10,8 +10,8 @@ mod directories;
 mod host;
 mod units;
 
-use super::nginx;
-use crate::inventory::ProxyKind;
+use super::{haproxy, nginx};
+use crate::inventory::{ProxyKind, Tls};
 use crate::topology::{App, ProxyNode, Topology};
 
 /// All names as one mapping. Paths are absolute, ports are numbers, what does not exist on this
@@ -101,8 +101,17 @@ fn proxy(topology: &Topology) -> Result<Value, String> {
         .into_iter()
         .map(|(path, document)| json!({"path": path, "document": document}))
         .collect();
+    let run = format!("/run/{}_haproxy", topology.prefix);
+    let haproxy = match proxy.kind {
+        ProxyKind::Haproxy => json!(haproxy::sections(topology, proxy, &run)?),
+        ProxyKind::Nginx | ProxyKind::Includes => Value::Null,
+    };
     Ok(json!({
         "files": files,
+        "haproxy": haproxy,
+        "unit_name": "haproxy",
+        "run": run,
+        "links": proxy.links(&topology.prefix).into_iter().flat_map(|(to, at)| [to, at]).collect::<Vec<_>>(),
         "worker_connections": proxy.worker_connections,
         // A file for each connection, and for each body that does not fit into memory.
         "open_files": proxy.worker_connections.saturating_mul(2),
@@ -114,8 +123,8 @@ fn proxy(topology: &Topology) -> Result<Value, String> {
 fn proxy_listens(proxy: &ProxyNode) -> Vec<&'static str> {
     match (proxy.kind, &proxy.tls) {
         (ProxyKind::Includes, _) => Vec::new(),
-        (ProxyKind::Nginx, crate::inventory::Tls::None) => vec!["0.0.0.0:80", "[::]:80"],
-        (ProxyKind::Nginx, _) => {
+        (ProxyKind::Nginx | ProxyKind::Haproxy, Tls::None) => vec!["0.0.0.0:80", "[::]:80"],
+        (ProxyKind::Nginx | ProxyKind::Haproxy, _) => {
             vec!["0.0.0.0:80", "[::]:80", "0.0.0.0:443", "[::]:443", "0.0.0.0:8448", "[::]:8448"]
         }
     }

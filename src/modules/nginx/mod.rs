@@ -7,7 +7,7 @@ mod balance;
 mod routing;
 mod site;
 
-pub(super) use site::files;
+pub(super) use site::{delegate, files, main};
 
 use serde::{Deserialize, Serialize};
 

@@ -58,6 +58,7 @@ pub(in crate::modules) fn files(
             snippet.extend(locations);
             files.push((format!("{folder}/locations.conf"), snippet));
         }
+        ProxyKind::Haproxy => return Ok(files),
     }
     files.push((headers.clone(), proxying(proxy, &prefix)));
     for pool in &routing.pools {
@@ -77,7 +78,7 @@ fn literal(text: &str) -> Result<&str, String> {
 }
 
 /// The main process as an upstream: what matches no route goes there.
-fn main(topology: &Topology) -> Result<Upstream, String> {
+pub(in crate::modules) fn main(topology: &Topology) -> Result<Upstream, String> {
     if let Some(upstream) =
         topology.upstreams.values().find(|one| one.pool == "main" && !one.servers.is_empty())
     {
@@ -255,7 +256,7 @@ fn names(topology: &Topology) -> Result<Vec<String>, String> {
 
 /// Where other servers shall go, unless the server's name says it itself: a name with a port and an
 /// address are never looked up (Matrix specification, "Resolving server names").
-fn delegate(topology: &Topology) -> Option<String> {
+pub(in crate::modules) fn delegate(topology: &Topology) -> Option<String> {
     let (host, port) = split_port(&topology.server_name);
     let address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
     if port.is_some() || address {

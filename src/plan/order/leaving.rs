@@ -7,7 +7,7 @@ use super::super::service::is_active;
 use super::super::step::{Action, Startable};
 use super::Builder;
 use super::sets::files_of;
-use crate::resource::Ready;
+use crate::resource::{Body, Ready, Stage};
 
 /// Longest wait for requests in flight before a leaving worker stops, seconds.
 const DRAIN_SECONDS: u32 = 60;
@@ -31,16 +31,46 @@ impl<'a> Builder<'a, '_> {
     /// An nginx that is not ours to stop goes on serving what is removed until it reads again.
     pub(super) fn former_proxies(&mut self) {
         for host in self.hosts() {
-            let files = files_of(&self.left.proxy_files, &host);
-            if files.is_empty() {
+            if !self.has_proxy(&host) {
+                self.former_proxy(&host, "the proxy left this host");
+            }
+        }
+    }
+
+    /// A proxy of another kind on the same host wants the same ports: the former one lets go first.
+    pub(super) fn replaced_proxies(&mut self, vacated: &mut BTreeSet<(String, String)>) {
+        const WHY: &str = "another proxy takes its ports";
+        for host in self.hosts() {
+            if !self.has_proxy(&host) {
                 continue;
             }
+            self.former_proxy(&host, WHY);
+            for (_, unit) in self.left.proxies.iter().filter(|(of, _)| *of == host) {
+                let action =
+                    Action::Stop { unit: unit.clone(), ports: Vec::new(), drain_seconds: 0, disable: true };
+                self.push(&host, action, WHY, Vec::new());
+                vacated.insert((host.clone(), unit.clone()));
+            }
+        }
+    }
+
+    /// Whether a proxy is desired on the host.
+    fn has_proxy(&self, host: &str) -> bool {
+        self.considered.iter().any(|one| {
+            one.resource.address.host == host
+                && matches!(one.resource.body, Body::Service { stage: Stage::Proxy, .. })
+        })
+    }
+
+    fn former_proxy(&mut self, host: &str, reason: &str) {
+        let files = files_of(&self.left.proxy_files, host);
+        if !files.is_empty() {
             let action = Action::Remove { files, directories: Vec::new() };
-            self.push(&host, action, "the proxy left this host", Vec::new());
-            if self.input.facts[&host].units.get(NGINX).is_some_and(is_active) {
+            self.push(host, action, reason, Vec::new());
+            if self.input.facts[host].units.get(NGINX).is_some_and(is_active) {
                 let service = Startable { unit: NGINX.to_owned(), ready: Ready::default() };
                 let why = "it serves what was removed until it reads its files again";
-                self.push(&host, Action::Reload { service }, why, Vec::new());
+                self.push(host, Action::Reload { service }, why, Vec::new());
             }
         }
     }

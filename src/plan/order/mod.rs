@@ -37,7 +37,7 @@ pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Lef
     builder.daemon_reload();
     builder.datastores();
     builder.gate();
-    let vacated = builder.vacate();
+    let mut vacated = builder.vacate();
     builder.gate();
     for stage in [Stage::Main, Stage::Writer, Stage::Worker, Stage::Target] {
         builder.services(stage, &vacated);
@@ -45,6 +45,8 @@ pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Lef
     }
     builder.directives();
     builder.swap(FileSet::Nginx);
+    builder.swap(FileSet::Haproxy);
+    builder.replaced_proxies(&mut vacated);
     builder.services(Stage::Proxy, &vacated);
     builder.gate();
     builder.former_proxies();

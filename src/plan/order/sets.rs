@@ -30,7 +30,7 @@ impl<'a> Builder<'a, '_> {
 
     pub(super) fn stage_and_validate(&mut self) {
         for host in self.hosts() {
-            for set in [FileSet::Plain, FileSet::Redis, FileSet::Synapse, FileSet::Systemd, FileSet::Nginx] {
+            for set in FileSet::ALL {
                 let files = self.files(&host, set);
                 if files.is_empty() {
                     continue;
@@ -53,8 +53,16 @@ impl<'a> Builder<'a, '_> {
 
     pub(super) fn validation(&self, host: &str, set: FileSet, files: &[StagedFile]) -> Option<Action> {
         let over = overlaid(files);
+        let validate = |synapse, files, links| Action::Validate { set, over, synapse, files, links };
         match set {
-            FileSet::Nginx => Some(Action::Validate { set, over, synapse: None, units: Vec::new() }),
+            FileSet::Nginx => Some(validate(None, Vec::new(), Vec::new())),
+            FileSet::Haproxy => {
+                let topology = self.input.topology;
+                let configuration = files.iter().map(|file| file.path.clone()).collect();
+                let links =
+                    topology.proxy.as_ref().map_or_else(Vec::new, |proxy| proxy.links(&topology.prefix));
+                Some(validate(None, configuration, links))
+            }
             FileSet::Systemd => {
                 let units = files
                     .iter()
@@ -62,7 +70,7 @@ impl<'a> Builder<'a, '_> {
                     .filter(|path| path.starts_with("/etc/systemd/system/"))
                     .filter(|path| path.ends_with(".service") || path.ends_with(".target"))
                     .collect();
-                Some(Action::Validate { set, over, synapse: None, units })
+                Some(validate(None, units, Vec::new()))
             }
             FileSet::Synapse => {
                 let topology = self.input.topology;
@@ -81,7 +89,7 @@ impl<'a> Builder<'a, '_> {
                     .collect();
                 let python = format!("{}/bin/python", topology.venv.path);
                 let synapse = Some(SynapseCheck { python, user: topology.user.clone(), processes });
-                Some(Action::Validate { set, over, synapse, units: Vec::new() })
+                Some(validate(synapse, Vec::new(), Vec::new()))
             }
             FileSet::Redis | FileSet::Plain => None,
         }
