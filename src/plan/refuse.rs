@@ -9,9 +9,6 @@ use super::{Considered, Input, Refusal, limit};
 use crate::resource::{Body, Stage};
 use crate::topology::catalogue::Catalogue;
 
-/// Lowest PostgreSQL that Synapse accepts (synapse/storage/engines/postgres.py).
-const LOWEST_POSTGRESQL: u32 = 140_000;
-
 pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: &[Step]) -> Vec<Refusal> {
     let mut refusals = missing_hosts(input);
     refusals.extend(unmanaged(input, considered));
@@ -149,15 +146,21 @@ fn adopted_venv(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal
 }
 
 fn postgresql_too_old(input: &Input<'_>) -> Vec<Refusal> {
+    let Ok(catalogue) = Catalogue::builtin() else { return Vec::new() };
+    let synapse = &input.topology.version;
+    let lowest = catalogue.releases.lowest_postgresql(synapse);
     input
         .facts
         .iter()
         .filter_map(|(host, facts)| Some((host, facts.postgresql.as_ref()?.version)))
-        .filter(|(_, version)| (1..LOWEST_POSTGRESQL).contains(version))
+        .filter(|(_, version)| (1..lowest * 10_000).contains(version))
         .map(|(host, version)| {
             refusal(
                 host,
-                format!("PostgreSQL {} is too old for Synapse, which needs 14 or later", version / 10_000),
+                format!(
+                    "PostgreSQL {} is too old for Synapse {synapse}, which needs {lowest} or later",
+                    version / 10_000
+                ),
                 "upgrade the cluster (pg_upgradecluster)",
             )
         })
@@ -167,7 +170,7 @@ fn postgresql_too_old(input: &Input<'_>) -> Vec<Refusal> {
 /// pip would only say that it finds no version.
 fn python_too_old(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
     let Ok(catalogue) = Catalogue::builtin() else { return Vec::new() };
-    let lowest = catalogue.lowest_python(&input.topology.version);
+    let lowest = catalogue.releases.lowest_python(&input.topology.version);
     considered
         .iter()
         .filter(|one| one.change.is_some() && matches!(one.resource.body, Body::Venv { managed: true, .. }))

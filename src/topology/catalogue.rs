@@ -1,7 +1,12 @@
-//! The tables of facts about Synapse: endpoint classes, streams, jobs, and who reads which key.
+//! The tables of facts about Synapse: endpoint classes, streams, jobs, who reads which key, what
+//! keys there are, and what changed with releases.
 //!
 //! They are data in `modules/` (each with its sources) and are compiled in. This file only gives
 //! them types and answers questions by version. Never in it: a regex, a key, a version number.
+
+mod keys;
+mod range;
+mod releases;
 
 use std::sync::OnceLock;
 
@@ -11,8 +16,14 @@ use serde::Deserialize;
 use super::types::Balance;
 use crate::version::Version;
 
+pub use keys::{Key, Keys, Type};
+use range::{Minor, within};
+pub use releases::{Extra, Note, Releases, Schema};
+
 const ENDPOINTS: &str = include_str!("../../modules/worker/endpoints.yaml");
 const READERS: &str = include_str!("../../modules/homeserver/readers.yaml");
+const RELEASES: &str = include_str!("../../modules/homeserver/versions.yaml");
+const KEYS: &str = include_str!("../../modules/homeserver/keys.yaml");
 const CONSTRAINTS: &str = include_str!("../../modules/venv/constraints.yaml");
 
 /// All tables together.
@@ -26,7 +37,10 @@ pub struct Catalogue {
     pub classes: Vec<Class>,
     /// Top-level key of the shared configuration → who reads it; absent: all.
     pub readers: IndexMap<String, Vec<Reader>>,
-    python: Vec<Python>,
+    /// What releases need and do to the database.
+    pub releases: Releases,
+    /// Keys of homeserver.yaml.
+    pub keys: Keys,
     /// pip constraints by version.
     pub constraints: Vec<Constraint>,
 }
@@ -129,39 +143,11 @@ pub struct Constraint {
     until: Option<Minor>,
 }
 
-/// The lowest Python from a Synapse version on.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Python {
-    lowest: Minor,
-    since: Minor,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Many {
     One,
     Many,
-}
-
-/// A release as `major.minor`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-struct Minor(u64, u64);
-
-impl TryFrom<String> for Minor {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let version = Version::parse(&text).ok_or_else(|| format!("not a release: {text:?}"))?;
-        let (major, minor) = version.minor();
-        Ok(Self(major, minor))
-    }
-}
-
-fn within(version: &Version, since: Option<Minor>, until: Option<Minor>) -> bool {
-    let (major, minor) = version.minor();
-    let this = Minor(major, minor);
-    since.is_none_or(|since| this >= since) && until.is_none_or(|until| this <= until)
 }
 
 fn yes() -> bool {
@@ -185,7 +171,7 @@ impl Stream {
 
     /// First release that knows it, for messages.
     pub fn since(&self) -> String {
-        self.since.map_or_else(String::new, |Minor(major, minor)| format!("{major}.{minor}"))
+        self.since.map_or_else(String::new, |since| since.to_string())
     }
 }
 
@@ -232,7 +218,6 @@ impl Catalogue {
         struct Constraints {
             #[serde(rename = "format")]
             _format: u32,
-            python: Vec<Python>,
             constraints: Vec<Constraint>,
         }
         fn read<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
@@ -246,7 +231,8 @@ impl Catalogue {
             jobs: endpoints.jobs,
             classes: endpoints.classes,
             readers: readers.keys,
-            python: constraints.python,
+            releases: read("modules/homeserver/versions.yaml", RELEASES)?,
+            keys: read("modules/homeserver/keys.yaml", KEYS)?,
             constraints: constraints.constraints,
         })
     }
@@ -270,13 +256,6 @@ impl Catalogue {
             }
         }
         words
-    }
-
-    /// `(3, 10)`: the lowest Python this Synapse runs with.
-    pub fn lowest_python(&self, version: &Version) -> (u32, u32) {
-        let fits = self.python.iter().rev().find(|python| within(version, Some(python.since), None));
-        let part = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        fits.map_or((0, 0), |python| (part(python.lowest.0), part(python.lowest.1)))
     }
 
     /// Lines of a pip constraints file for this version.

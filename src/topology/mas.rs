@@ -84,7 +84,7 @@ pub(super) fn config(draft: &Draft<'_>, mas: &MasNode) -> Value {
     if draft.inventory.mas.as_ref().is_some_and(|mas| mas.force_http2) {
         config.insert("force_http2".to_owned(), json!(true));
     }
-    secrets::write(&mut config, "secret", &mas.secret, SINCE, &draft.version, &draft.root);
+    secrets::write(draft, &mut config, &format!("{KEY}.secret"), &mas.secret);
     Value::Object(config)
 }
 

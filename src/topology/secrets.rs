@@ -6,17 +6,17 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use super::Draft;
 use super::placement::Placement;
 use super::types::{SecretNode, SecretShape};
 use crate::inventory::{Datastore, Inventory, SecretSource};
-use crate::version::Version;
 
-/// Secrets that stand for one key of homeserver.yaml: name, key, and the release that has `KEY_path`.
-const KEYS: [(&str, &str, (u64, u64)); 4] = [
-    ("macaroon", "macaroon_secret_key", (1, 121)),
-    ("form", "form_secret", (1, 126)),
-    ("registration", "registration_shared_secret", (1, 67)),
-    ("replication", "worker_replication_secret", (1, 126)),
+/// Secrets that stand for one key of homeserver.yaml: name and key.
+const KEYS: [(&str, &str); 4] = [
+    ("macaroon", "macaroon_secret_key"),
+    ("form", "form_secret"),
+    ("registration", "registration_shared_secret"),
+    ("replication", "worker_replication_secret"),
 ];
 
 /// Path of a secret's own file, the same on every host.
@@ -34,28 +34,23 @@ pub fn registration_of(appservice: &str) -> String {
     format!("appservice-{appservice}")
 }
 
-/// Sets `key` to the secret: as `KEY_path` from `since` on, inline before.
-pub(super) fn write(
-    into: &mut Map<String, Value>,
-    key: &str,
-    name: &str,
-    since: (u64, u64),
-    version: &Version,
-    root: &str,
-) {
-    if version.at_least(since.0, since.1) {
-        into.insert(format!("{key}_path"), json!(path(root, name)));
+/// Sets the last part of `key` (dotted) to the secret: as `KEY_path` where Synapse reads files for
+/// it, else inline.
+pub(super) fn write(draft: &Draft<'_>, into: &mut Map<String, Value>, key: &str, name: &str) {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    if draft.catalogue.releases.has_path(key, &draft.version) {
+        into.insert(format!("{last}_path"), json!(path(&draft.root, name)));
     } else {
-        into.insert(key.to_owned(), json!({"secret": name}));
+        into.insert(last.to_owned(), json!({"secret": name}));
     }
 }
 
 /// The cluster secrets that are keys of the shared configuration.
-pub(super) fn write_shared(into: &mut Map<String, Value>, replicated: bool, version: &Version, root: &str) {
-    into.insert("signing_key_path".to_owned(), json!(path(root, "signing_key")));
-    for (name, key, since) in KEYS {
-        if replicated || name != "replication" {
-            write(into, key, name, since, version, root);
+pub(super) fn write_shared(draft: &Draft<'_>, into: &mut Map<String, Value>) {
+    into.insert("signing_key_path".to_owned(), json!(path(&draft.root, "signing_key")));
+    for (name, key) in KEYS {
+        if draft.replicated || name != "replication" {
+            write(draft, into, key, name);
         }
     }
 }
@@ -101,7 +96,7 @@ pub(super) fn name_of(value: &Value) -> Option<String> {
 /// application services.
 pub(super) fn shared(inventory: &Inventory) -> Vec<String> {
     let mut names: Vec<String> = vec!["signing_key".to_owned()];
-    names.extend(KEYS.iter().map(|(name, ..)| (*name).to_owned()));
+    names.extend(KEYS.iter().map(|(name, _)| (*name).to_owned()));
     if inventory.redis.is_none() {
         names.retain(|name| name != "replication");
     }

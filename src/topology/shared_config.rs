@@ -54,7 +54,7 @@ pub(super) fn build(draft: &Draft<'_>) -> Map<String, Value> {
     if let Some(mas) = &draft.mas {
         config.insert("matrix_authentication_service".to_owned(), mas::config(draft, mas));
     }
-    secrets::write_shared(&mut config, draft.replicated, &draft.version, root);
+    secrets::write_shared(draft, &mut config);
     let owned: Vec<String> = config.keys().filter(|key| *key != "report_stats").cloned().collect();
     for (key, value) in &synapse.config.values {
         if !owned.contains(key) {
@@ -126,7 +126,7 @@ fn redis(draft: &Draft<'_>) -> Value {
         redis.insert("port".to_owned(), json!(endpoint.port));
     }
     if let Some(name) = secrets::redis_password(draft.inventory) {
-        secrets::write(&mut redis, "password", &name, (1, 116), &draft.version, &draft.root);
+        secrets::write(draft, &mut redis, "redis.password", &name);
     }
     if let Some(Datastore::External(external)) = draft.inventory.redis.as_ref().map(|redis| &redis.value) {
         for (key, value) in &external.args {
