@@ -109,6 +109,12 @@ fn production() -> Inventory {
             kind: at(ProxyKind::Includes),
             tls: Tls::Files { certificate: text("/real/cert.pem"), key: text("/real/key.pem") },
             trusted_proxies: Vec::new(),
+            admin: Vec::new(),
+            server_names: Vec::new(),
+            acme_root: None,
+            well_known: WellKnown::default(),
+            routes: Vec::new(),
+            http2: Http2::default(),
         }),
         defaults: Defaults::default(),
         workers: [(
@@ -116,6 +122,9 @@ fn production() -> Inventory {
             Pool {
                 span: Span::default(),
                 hosts: vec![(text("hs1"), 1)],
+                weight: None,
+                weights: IndexMap::new(),
+                select: None,
                 handles: vec![text("media")],
                 writes: Vec::new(),
                 runs: Vec::new(),

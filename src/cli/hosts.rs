@@ -198,8 +198,20 @@ fn value(source: &SecretSource, inventory: &Path) -> Option<Result<Secret, (Stri
                 )
             }))
         }
+        SecretSource::Field { file, key } => Some(field(&inventory.with_file_name(file), key)),
         SecretSource::Command(words) => Some(from_command(words, inventory).map(trimmed)),
     }
+}
+
+/// The text behind a key of a YAML file. Errors never show what stands in the file.
+pub(super) fn field(path: &Path, key: &str) -> Result<Secret, (String, String)> {
+    let failed =
+        |why: &str| (format!("{} {why}", path.display()), format!("it must be YAML with {key}: TEXT"));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&format!("cannot be read: {error}")))?;
+    let (root, _) = crate::yaml::parse_lenient(&text);
+    let root = root.ok_or_else(|| failed("is no YAML"))?;
+    let value = root.get(key).and_then(crate::yaml::Node::as_str).filter(|value| !value.is_empty());
+    value.map(|value| Secret::new(value.as_bytes().to_vec())).ok_or_else(|| failed(&format!("has no {key}")))
 }
 
 fn from_command(words: &[String], inventory: &Path) -> Result<Vec<u8>, (String, String)> {

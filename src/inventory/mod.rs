@@ -24,7 +24,10 @@ mod pool;
 mod process;
 mod proxy;
 mod read;
+mod seats;
 mod secrets;
+mod select;
+mod site;
 mod synapse;
 mod unsupported;
 
@@ -147,6 +150,13 @@ pub enum SecretSource {
     Env(String),
     /// A file on the controller, relative to the inventory.
     File(String),
+    /// The text behind a key of a YAML file on the controller.
+    Field {
+        /// Relative to the inventory.
+        file: String,
+        /// Of the outermost mapping.
+        key: String,
+    },
     /// Standard output of a command on the controller, without its last newline.
     Command(Vec<String>),
 }
@@ -251,6 +261,61 @@ pub struct Proxy {
     pub tls: Tls,
     /// Networks (CIDR) whose `X-Forwarded-For` is believed, for a proxy behind a proxy.
     pub trusted_proxies: Vec<Spanned<String>>,
+    /// Networks (CIDR) that may ask the admin API; empty: nobody.
+    pub admin: Vec<Spanned<String>>,
+    /// Host names the site answers to besides its own.
+    pub server_names: Vec<Spanned<String>>,
+    /// Where challenge files of ACME are put.
+    pub acme_root: Option<Spanned<String>>,
+    /// What stands under `/.well-known/matrix/`.
+    pub well_known: WellKnown,
+    /// Further locations.
+    pub routes: Vec<ExtraRoute>,
+    /// How HTTP/2 is asked for.
+    pub http2: Http2,
+}
+
+/// `proxy.well_known`.
+#[derive(Debug, Clone, Default)]
+pub struct WellKnown {
+    /// What clients are told besides where the server is; `None`: Synapse answers them.
+    pub client: Option<serde_json::Map<String, Value>>,
+    /// Where other servers shall go: `matrix.example.org:443`.
+    pub server: Option<Spanned<String>>,
+}
+
+/// One of `proxy.routes`: a location for something that is not Synapse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraRoute {
+    /// Prefix of the path.
+    pub path: Spanned<String>,
+    /// What is there.
+    pub target: ExtraTarget,
+}
+
+/// What is at an extra route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExtraTarget {
+    /// Files below this directory of the proxy's host.
+    Root(String),
+    /// Another server: `http://127.0.0.1:8090`.
+    Pass(String),
+    /// A redirection to this URL.
+    Redirect(String),
+    /// An empty answer with this status.
+    Status(u16),
+}
+
+/// `proxy.http2`: nginx has two ways to say it, and no version reads both without a complaint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http2 {
+    /// `listen … http2`: every nginx; 1.25.1 and later warn that it is deprecated.
+    #[default]
+    Listen,
+    /// `http2 on`: nginx 1.25.1 and later.
+    Directive,
+    /// HTTP/1.1 only.
+    Off,
 }
 
 /// `proxy.kind`.
@@ -347,8 +412,14 @@ pub struct Pool {
     pub span: Span,
     /// How many instances on which host, in the order written. `host:` + `count:` is one entry.
     pub hosts: Vec<(Spanned<String>, u32)>,
+    /// Share of the requests of each process, 1 by default.
+    pub weight: Option<u32>,
+    /// Shares of the processes on single hosts, where they differ from `weight`.
+    pub weights: IndexMap<String, u32>,
     /// Classes of endpoints.
     pub handles: Vec<Spanned<String>>,
+    /// Which requests of these classes; `None`: those that no other pool selects.
+    pub select: Option<Select>,
     /// Streams written.
     pub writes: Vec<Spanned<String>>,
     /// Jobs run.
@@ -359,4 +430,30 @@ pub struct Pool {
     pub overrides: Defaults,
     /// Keys for the worker's own YAML, deep-merged over the shared configuration by synprov.
     pub config: ConfigMap,
+}
+
+/// `select:` of a pool. A request is selected that fits one entry of every list that is not empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Select {
+    /// Where the key stands.
+    pub span: Span,
+    /// Names of application services.
+    pub appservices: Vec<Spanned<String>>,
+    /// Regular expressions on `User-Agent`.
+    pub user_agents: Vec<Spanned<String>>,
+    /// CIDRs of the client.
+    pub sources: Vec<Spanned<String>>,
+    /// Room ids and aliases.
+    pub rooms: Vec<Spanned<String>>,
+    /// Matrix ids.
+    pub users: Vec<Spanned<String>>,
+}
+
+impl Select {
+    /// Whether there is nothing to select by.
+    pub fn is_empty(&self) -> bool {
+        [&self.appservices, &self.user_agents, &self.sources, &self.rooms, &self.users]
+            .into_iter()
+            .all(Vec::is_empty)
+    }
 }

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 
 use super::config::{Owner, config};
-use super::decode::{Found, Section, choose, entries, integer, suggest, wrong};
+use super::decode::{Found, Section, choose, entries, suggest};
+use super::seats::{WEIGHTS, hosts};
+use super::select::select;
 use super::words::{HANDLES, RUNS, WRITES};
 use super::{ConfigMap, Pool, names, process};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
-const KEYS: &[&str] = &["host", "count", "hosts", "handles", "writes", "runs", "was", "config"];
-
-/// Most processes of one pool on one host; a typing error, not a need, beyond it.
-const MOST: i64 = 100;
+const KEYS: &[&str] =
+    &["host", "count", "hosts", "handles", "select", "weight", "writes", "runs", "was", "config"];
 
 /// Reads all pools; one that is not understood is reported and left out.
 pub(super) fn workers(node: &Node, found: &mut Found) -> IndexMap<String, Pool> {
@@ -42,8 +42,11 @@ pub(super) fn workers(node: &Node, found: &mut Found) -> IndexMap<String, Pool> 
 fn pool(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Pool> {
     let what = format!("worker \"{}\"", name.value);
     let section = Section::open(node, &what, "workers.*", name.span, &[KEYS, process::KEYS].concat(), found)?;
-    let hosts = hosts(&section, found);
+    let (hosts, weights) = hosts(&section, found);
+    let weight =
+        section.integer("weight", WEIGHTS, found).and_then(|weight| u32::try_from(weight.value).ok());
     let handles = words(&section, "handles", found);
+    let select = section.entry("select").and_then(|(at, node)| select(node, &section.what, at, found));
     let writes = words(&section, "writes", found);
     let runs = words(&section, "runs", found);
     let idle = |key: &str| match section.entry(key) {
@@ -76,7 +79,10 @@ fn pool(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Pool> 
     (!hosts.is_empty()).then_some(Pool {
         span: name.span,
         hosts,
+        weight,
+        weights,
         handles,
+        select,
         writes,
         runs,
         was,
@@ -90,70 +96,6 @@ fn is_empty(node: &Node) -> bool {
         Kind::Null => true,
         Kind::Seq(items) => items.is_empty(),
         _ => false,
-    }
-}
-
-/// `host:` with `count:`, or `hosts: {NAME: number}`.
-fn hosts(section: &Section<'_>, found: &mut Found) -> Vec<(Spanned<String>, u32)> {
-    let what = &section.what;
-    let count = section.integer("count", 1..=MOST, found);
-    match (section.entry("host"), section.entry("hosts")) {
-        (Some((first, _)), Some((second, _))) => {
-            found.push(
-                Diagnostic::error(second, format!("{what} has both \"host\" and \"hosts\""))
-                    .related(first, "the other one")
-                    .help("keep one of them: hosts: {hs1: 1, hs2: 3}"),
-            );
-            Vec::new()
-        }
-        (None, None) => {
-            section.missing("host", "host: NAME, or hosts: {hs1: 1, hs2: 3}", found);
-            Vec::new()
-        }
-        (Some(_), None) => {
-            let number = count.and_then(|count| u32::try_from(count.value).ok()).unwrap_or(1);
-            section.text("host", found).map(|host| vec![(host, number)]).unwrap_or_default()
-        }
-        (None, Some(_)) => {
-            if let Some((span, _)) = section.entry("count") {
-                found.push(
-                    Diagnostic::error(span, format!("{what} has \"count\" beside \"hosts\""))
-                        .help("write the number behind each host: hosts: {hs1: 1, hs2: 3}"),
-                );
-            }
-            numbers(section, found)
-        }
-    }
-}
-
-fn numbers(section: &Section<'_>, found: &mut Found) -> Vec<(Spanned<String>, u32)> {
-    let Some(node) = section.node("hosts", found) else { return Vec::new() };
-    let what = format!("\"hosts\" in {}", section.what);
-    match &node.kind {
-        Kind::Map(entries) if !entries.is_empty() => entries
-            .iter()
-            .filter_map(|(host, node)| {
-                let what = format!("the number on \"{}\" in {what}", host.value);
-                let number = integer(node, &what, 1..=MOST, found)?;
-                Some((host.clone(), u32::try_from(number.value).ok()?))
-            })
-            .collect(),
-        Kind::Map(_) => {
-            found
-                .push(Diagnostic::error(node.span, format!("{what} is empty")).help("write hosts: {hs1: 1}"));
-            Vec::new()
-        }
-        Kind::Seq(items) => {
-            let hosts: Vec<String> =
-                items.iter().filter_map(Node::as_str).map(|host| format!("{host}: 1")).collect();
-            found
-                .push(wrong(node, &what, "a mapping").help(format!("write hosts: {{{}}}", hosts.join(", "))));
-            Vec::new()
-        }
-        _ => {
-            found.push(wrong(node, &what, "a mapping").help("write hosts: {hs1: 1, hs2: 3}, or host: hs1"));
-            Vec::new()
-        }
     }
 }
 

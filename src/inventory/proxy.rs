@@ -1,7 +1,7 @@
 //! `proxy:`: where clients and other homeservers come in.
 
 use super::decode::{Found, Section, choose, wrong};
-use super::{Proxy, ProxyKind, Tls, names};
+use super::{Proxy, ProxyKind, Tls, names, site};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -10,7 +10,19 @@ const OTHERS: &[&str] = &["caddy", "traefik", "apache", "envoy"];
 
 /// Reads the section.
 pub(super) fn proxy(node: &Node, at: Span, found: &mut Found) -> Option<Proxy> {
-    let keys = &["host", "hosts", "kind", "tls", "trusted_proxies"];
+    let keys = &[
+        "host",
+        "hosts",
+        "kind",
+        "tls",
+        "trusted_proxies",
+        "admin",
+        "server_names",
+        "acme_root",
+        "well_known",
+        "routes",
+        "http2",
+    ];
     let section = Section::open(node, "proxy", "proxy", at, keys, found)?;
     let hosts = match (section.entry("host"), section.entry("hosts")) {
         (Some((first, _)), Some((second, _))) => {
@@ -51,7 +63,22 @@ pub(super) fn proxy(node: &Node, at: Span, found: &mut Found) -> Option<Proxy> {
             Some(Spanned::new(network, value.span))
         })
         .collect();
-    (!hosts.is_empty()).then_some(Proxy { span: at, hosts, kind: kind?, tls: tls?, trusted_proxies })
+    let (admin, server_names) = (site::admin(&section, found), site::server_names(&section, found));
+    let (acme_root, well_known) = (site::acme_root(&section, found), site::well_known(&section, found));
+    let (routes, http2) = (site::routes(&section, found), site::http2(&section, found));
+    (!hosts.is_empty()).then_some(Proxy {
+        span: at,
+        hosts,
+        kind: kind?,
+        tls: tls?,
+        trusted_proxies,
+        admin,
+        server_names,
+        acme_root,
+        well_known,
+        routes,
+        http2,
+    })
 }
 
 fn kind(section: &Section<'_>, found: &mut Found) -> Option<Spanned<ProxyKind>> {

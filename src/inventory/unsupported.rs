@@ -53,12 +53,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "workers.*",
-        "select",
-        "giving one bridge, user or room a pool of its own is",
-        "leave the key out: all pools of a class share its requests",
-    ),
-    (
-        "workers.*",
         "port",
         "choosing ports is",
         "leave the key out: ports are chosen once and kept in inventory.lock",
@@ -71,7 +65,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
         "use certbot or the like and write tls: {certificate: …, key: …}",
     ),
     ("proxy", "ports", "choosing the proxy's ports is", "use kind: includes and a vhost of your own"),
-    ("proxy", "server_names", "further names are", "use kind: includes and a vhost of your own"),
     (
         "postgresql",
         "version",

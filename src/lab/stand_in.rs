@@ -8,7 +8,9 @@ use indexmap::IndexMap;
 use super::{LAB_CERTIFICATE, LAB_KEY, LabHost};
 use super::{rehearsal, stand_in_config};
 use crate::diagnostic::Spanned;
-use crate::inventory::{Datastore, Host, Install, Inventory, Proxy, ProxyKind, SecretSource, Tls};
+use crate::inventory::{
+    Datastore, Host, Http2, Install, Inventory, Proxy, ProxyKind, SecretSource, Tls, WellKnown,
+};
 
 /// One thing that is different in the lab.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -169,6 +171,12 @@ fn proxy(lab: &mut Inventory, list: &mut Listed) {
                 kind: Spanned::new(ProxyKind::Nginx, span),
                 tls: files(span),
                 trusted_proxies: Vec::new(),
+                admin: Vec::new(),
+                server_names: Vec::new(),
+                acme_root: None,
+                well_known: WellKnown::default(),
+                routes: Vec::new(),
+                http2: Http2::default(),
             });
         }
     }
@@ -177,6 +185,16 @@ fn proxy(lab: &mut Inventory, list: &mut Listed) {
 fn appservices(lab: &mut Inventory, list: &mut Listed) {
     for (name, appservice) in std::mem::take(&mut lab.synapse.appservices) {
         list.add(format!("appservice {name}"), appservice.value.file, "removed");
+    }
+    for (name, pool) in &mut lab.workers {
+        let Some(select) = &mut pool.select else { continue };
+        if select.appservices.is_empty() {
+            continue;
+        }
+        select.appservices.clear();
+        list.add(format!("select of worker {name}"), "an appservice", "without appservices");
+        // What selects by nothing is a common pool.
+        pool.select.take_if(|select| select.is_empty());
     }
 }
 
@@ -189,6 +207,7 @@ fn secrets(lab: &mut Inventory, referenced: &[String], list: &mut Listed) {
             SecretSource::Generate => "generate".to_owned(),
             SecretSource::Env(variable) => format!("env:{variable}"),
             SecretSource::File(path) => format!("file:{path}"),
+            SecretSource::Field { file, key } => format!("{key} in {file}"),
             // Its arguments are the admin's business.
             SecretSource::Command(argv) => format!("command {}", argv.first().map_or("", String::as_str)),
         };

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::types::Balance;
+use super::types::{Balance, Condition};
 use crate::version::Version;
 
 pub use keys::{Key, Keys, Type};
@@ -115,6 +115,9 @@ pub struct EndpointPattern {
     pub split: bool,
     /// Only without this query parameter.
     pub without: Option<String>,
+    /// Only with these values of query parameters.
+    #[serde(default)]
+    pub with: IndexMap<String, String>,
     since: Option<Minor>,
     until: Option<Minor>,
 }
@@ -186,6 +189,13 @@ impl EndpointPattern {
     /// Whether workers of this version serve it.
     pub fn active(&self, version: &Version) -> bool {
         within(version, self.since, self.until)
+    }
+
+    /// What it asks of the query.
+    pub fn conditions(&self) -> impl Iterator<Item = Condition> + '_ {
+        let without = self.without.iter().map(|name| Condition::WithoutQuery(name.clone()));
+        let with = self.with.iter();
+        without.chain(with.map(|(name, value)| Condition::Query { name: name.clone(), value: value.clone() }))
     }
 }
 
@@ -294,7 +304,7 @@ mod tests {
                 .iter()
                 .flat_map(|class| &class.endpoints)
                 .filter(|endpoint| endpoint.active(&version))
-                .map(|endpoint| (&endpoint.path, &endpoint.without))
+                .map(|endpoint| (&endpoint.path, endpoint.conditions().collect::<Vec<_>>()))
                 .collect();
             for (at, one) in active.iter().enumerate() {
                 assert!(!active[..at].contains(one), "{one:?} twice in {version}");

@@ -10,9 +10,11 @@ pub mod audit;
 pub mod catalogue;
 mod checks;
 mod datastores;
+pub mod gate;
 mod instances;
 mod lists;
 mod mas;
+mod network;
 mod placement;
 mod ports;
 mod process;
@@ -26,6 +28,8 @@ mod router;
 mod routes;
 mod sample;
 mod secrets;
+mod selecting;
+mod selector;
 mod shared_config;
 pub mod types;
 mod venv;
@@ -33,6 +37,7 @@ mod worker_config;
 
 use indexmap::IndexMap;
 
+pub use gate::Gate;
 pub use instances::instance_name;
 pub use placement::socket;
 pub use reach::{Reach, Source, reachability};
@@ -77,6 +82,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let roles = roles::roles(inventory, catalogue, &version);
     let mut diagnostics = checks::check(inventory, catalogue, &version, &roles);
     process::check(inventory, &mut diagnostics);
+    selecting::check(inventory, catalogue, &roles, &mut diagnostics);
     let before = instances::renamed(inventory, lock);
     let unasked = roles::unasked(&roles, catalogue, &version);
     let Seating { seats, first_media, remembered } = instances::seat(inventory, &before, &roles, unasked);
@@ -115,6 +121,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
         lock: &lock,
         placement,
         mas,
+        selectors: selecting::selectors(inventory),
     };
     let topology = draft.topology(or(&inventory.synapse.user, "matrix"), proxy);
     Resolved { topology: Some(topology), lock, diagnostics }
@@ -139,6 +146,8 @@ struct Draft<'a> {
     postgresql: Endpoint,
     redis: Option<Endpoint>,
     mas: Option<MasNode>,
+    /// Selectors of dedicated pools, in inventory order.
+    selectors: IndexMap<String, Selector>,
 }
 
 impl Draft<'_> {
@@ -180,7 +189,7 @@ impl Draft<'_> {
             proxy,
             mas: self.mas.clone(),
             routes,
-            selectors: IndexMap::new(),
+            selectors: self.selectors.clone(),
             upstreams,
             secrets: secrets::table(inventory, &self.placement, &self.root),
             shared_config,

@@ -1,15 +1,18 @@
 //! The proxy as the topology sees it: where, which, how large a body.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::types::ProxyNode;
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::inventory::Inventory;
 
 /// Synapse's default of `max_upload_size`, bytes.
 const DEFAULT_MAX_UPLOAD: u64 = 50 << 20;
 /// A long poll takes two connections (client and upstream); Debian's 768 is soon eaten.
 const WORKER_CONNECTIONS: u64 = 4096;
+
+/// Where certbot and others put challenge files by default on Debian and Ubuntu.
+const ACME_ROOT: &str = "/var/www/html";
 
 /// The proxy; `None` if the inventory has none.
 pub(super) fn build(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) -> Option<ProxyNode> {
@@ -25,14 +28,36 @@ pub(super) fn build(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) ->
         }),
     };
     let proxy = inventory.proxy.as_ref()?;
+    let plain = |texts: &[Spanned<String>]| texts.iter().map(|text| text.value.clone()).collect();
     Some(ProxyNode {
         hosts: proxy.hosts.iter().map(|host| host.value.clone()).collect(),
         kind: proxy.kind.value,
         tls: proxy.tls.clone(),
-        trusted_proxies: proxy.trusted_proxies.iter().map(|cidr| cidr.value.clone()).collect(),
+        trusted_proxies: plain(&proxy.trusted_proxies),
+        admin: plain(&proxy.admin),
+        server_names: plain(&proxy.server_names),
+        acme_root: proxy.acme_root.as_ref().map_or(ACME_ROOT, |root| root.value.as_str()).to_owned(),
+        well_known_client: proxy.well_known.client.as_ref().map(|extra| well_known(inventory, extra)),
+        well_known_server: proxy.well_known.server.as_ref().map(|server| server.value.clone()),
+        routes: proxy.routes.clone(),
+        http2: proxy.http2,
         max_body,
         worker_connections: WORKER_CONNECTIONS,
     })
+}
+
+/// What clients are told: where the server is, as Synapse would say it, and what the inventory adds
+/// (Matrix specification, `/.well-known/matrix/client`).
+fn well_known(inventory: &Inventory, extra: &Map<String, Value>) -> Value {
+    let synapse = &inventory.synapse;
+    let base = match &synapse.public_baseurl {
+        Some(url) => url.value.clone(),
+        None => format!("https://{}/", synapse.server_name.value),
+    };
+    let mut known = Map::new();
+    known.insert("m.homeserver".to_owned(), json!({"base_url": base}));
+    known.extend(extra.clone());
+    Value::Object(known)
 }
 
 /// Bytes of a Synapse size: a number, or digits with K, M, G, T in powers of 1024

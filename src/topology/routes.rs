@@ -1,6 +1,8 @@
 //! Which requests go to which processes: the catalogue's classes turned into routes and upstreams.
 //!
-//! Matching order is the catalogue's. A class without a pool has no route, so main serves it.
+//! Matching order: what goes to Matrix Authentication Service, then the catalogue's; within a class
+//! the pools that select requests, in inventory order, before the common ones. A class without a
+//! pool has no route, so main serves it.
 //! Never here: how a proxy writes this down.
 
 use indexmap::IndexMap;
@@ -14,6 +16,17 @@ use super::types::{Balance, Condition, Route, Server, Upstream};
 /// Key of main's upstream.
 pub const MAIN: &str = "main";
 
+/// Key of the upstream of Matrix Authentication Service. No pool's upstream is called so: behind
+/// the dot stands a word of a balance.
+pub const MAS: &str = "mas.service";
+
+/// The only server of [`MAS`]. No instance is called so: their names have no capitals.
+pub const MAS_SERVER: &str = "MAS";
+
+/// Paths that Synapse leaves to Matrix Authentication Service ("Configure a reverse proxy" in its
+/// documentation): `login`, `logout`, `logout/all`, `refresh`, `login/sso/redirect`.
+const MAS_PATHS: &str = "^/_matrix/client/[^/]+/(login|logout|refresh)(/|$)";
+
 /// Seconds: main may serve long polls.
 const MAIN_TIMEOUT: u32 = 600;
 
@@ -23,26 +36,40 @@ pub(super) fn build(draft: &Draft<'_>) -> (Vec<Route>, IndexMap<String, Upstream
     let main: Vec<&Seat> = draft.seats.iter().filter(|seat| seat.pool == MAIN).collect();
     upstreams.insert(MAIN.to_owned(), upstream(draft, MAIN, MAIN, Balance::RoundRobin, &main, MAIN_TIMEOUT));
     let mut routes = Vec::new();
+    if let Some(mas) = &draft.mas {
+        upstreams.insert(MAS.to_owned(), authentication(draft, &mas.address));
+        routes.push(Route {
+            class: MAS.to_owned(),
+            regex: MAS_PATHS.to_owned(),
+            methods: Vec::new(),
+            upstream: MAS.to_owned(),
+            pool: MAIN.to_owned(),
+            conditions: Vec::new(),
+            fallback: false,
+        });
+    }
     for class in &draft.catalogue.classes {
-        let Some(target) = target(draft, class) else { continue };
         let endpoints: Vec<&EndpointPattern> =
             class.endpoints.iter().filter(|endpoint| endpoint.active(&draft.version)).collect();
         if endpoints.is_empty() {
             continue;
         }
-        let key = point_to(draft, class, &target.seats, &mut upstreams);
-        for endpoint in endpoints {
-            // A writer serves every method of its stream.
-            let split = endpoint.split && !target.writer;
-            routes.push(Route {
-                class: target.class.clone(),
-                regex: endpoint.path.clone(),
-                methods: if split { endpoint.methods.clone() } else { Vec::new() },
-                upstream: key.clone(),
-                pool: target.seats[0].pool.clone(),
-                conditions: endpoint.without.clone().map(Condition::WithoutQuery).into_iter().collect(),
-                fallback: class.fallback && !target.writer,
-            });
+        for target in targets(draft, class) {
+            let key = point_to(draft, class, &target.seats, &mut upstreams);
+            for endpoint in &endpoints {
+                // A writer serves every method of its stream.
+                let split = endpoint.split && !target.writer;
+                let selected = target.selected.map(|pool| Condition::Selected(pool.to_owned()));
+                routes.push(Route {
+                    class: target.class.clone(),
+                    regex: endpoint.path.clone(),
+                    methods: if split { endpoint.methods.clone() } else { Vec::new() },
+                    upstream: key.clone(),
+                    pool: target.seats[0].pool.clone(),
+                    conditions: endpoint.conditions().chain(selected).collect(),
+                    fallback: class.fallback && !target.writer,
+                });
+            }
         }
     }
     (complete(routes), upstreams)
@@ -54,26 +81,37 @@ struct Target<'a> {
     seats: Vec<&'a Seat>,
     /// They serve it because they write its stream.
     writer: bool,
+    /// Pool whose selector the requests must fit.
+    selected: Option<&'a str>,
 }
 
-/// Who serves a class; `None`: main.
-fn target<'a>(draft: &'a Draft<'_>, class: &Class) -> Option<Target<'a>> {
+/// Who serves a class, first match first; who is not named leaves it to main.
+fn targets<'a>(draft: &'a Draft<'_>, class: &Class) -> Vec<Target<'a>> {
     if let Some(stream) = &class.stream {
         let seats: Vec<&Seat> = draft.seats.iter().filter(|seat| seat.writes.contains(stream)).collect();
         if !seats.is_empty() {
-            return Some(Target { class: format!("stream:{stream}"), seats, writer: true });
+            return vec![Target { class: format!("stream:{stream}"), seats, writer: true, selected: None }];
         }
     }
     if class.writer_only {
-        return None;
+        return Vec::new();
     }
-    let handling = |word: &String| -> Vec<&'a Seat> {
-        let handles =
-            |seat: &&Seat| draft.roles.get(&seat.pool).is_some_and(|role| role.handles.contains(word));
-        draft.seats.iter().filter(handles).collect()
+    let handles =
+        |pool: &str, word: &String| draft.roles.get(pool).is_some_and(|role| role.handles.contains(word));
+    let target = |seats: Vec<&'a Seat>, selected: Option<&'a str>| {
+        (!seats.is_empty()).then(|| Target { class: class.name.clone(), seats, writer: false, selected })
     };
-    let seats = class.words.iter().map(handling).find(|seats| !seats.is_empty())?;
-    Some(Target { class: class.name.clone(), seats, writer: false })
+    let dedicated = draft.selectors.keys().filter_map(|pool| {
+        let takes = class.words.iter().any(|word| handles(pool, word));
+        let seats = draft.seats.iter().filter(|seat| takes && seat.pool == *pool);
+        target(seats.collect(), Some(pool))
+    });
+    let common = |word: &String| -> Vec<&'a Seat> {
+        let shares = |seat: &&Seat| handles(&seat.pool, word) && !draft.selectors.contains_key(&seat.pool);
+        draft.seats.iter().filter(shares).collect()
+    };
+    let common = class.words.iter().map(common).find(|seats| !seats.is_empty());
+    dedicated.chain(common.and_then(|seats| target(seats, None))).collect()
 }
 
 /// The upstream of these processes with this class' balance; made on first use.
@@ -124,7 +162,7 @@ fn upstream(
         Some(Server {
             instance: seat.name.clone(),
             address: socket(&draft.placement.client(&seat.host), port),
-            weight: 1,
+            weight: weight(draft, seat),
         })
     });
     Upstream {
@@ -133,6 +171,22 @@ fn upstream(
         balance,
         servers: servers.collect(),
         read_timeout,
+    }
+}
+
+/// A process' share: that of its host, else that of its pool, else 1.
+fn weight(draft: &Draft<'_>, seat: &Seat) -> u32 {
+    let pool = draft.inventory.workers.get(&seat.pool);
+    pool.and_then(|pool| pool.weights.get(&seat.host).copied().or(pool.weight)).unwrap_or(1)
+}
+
+fn authentication(draft: &Draft<'_>, address: &str) -> Upstream {
+    Upstream {
+        name: format!("{}_{MAS}", draft.prefix),
+        pool: MAIN.to_owned(),
+        balance: Balance::RoundRobin,
+        servers: vec![Server { instance: MAS_SERVER.to_owned(), address: address.to_owned(), weight: 1 }],
+        read_timeout: 180,
     }
 }
 
@@ -147,23 +201,34 @@ fn complete(routes: Vec<Route>) -> Vec<Route> {
             complete.push(route.clone());
             continue;
         }
-        match routes[at + 1..].iter().find(|later| later.regex == route.regex) {
-            Some(rest) if !restricted(rest) && rest.upstream == route.upstream => {}
-            Some(_) => complete.push(route.clone()),
-            None => {
-                complete.push(route.clone());
-                complete.push(Route {
-                    class: MAIN.to_owned(),
-                    methods: Vec::new(),
-                    upstream: MAIN.to_owned(),
-                    conditions: Vec::new(),
-                    fallback: false,
-                    ..route.clone()
-                });
-            }
+        let same: Vec<&Route> = routes[at + 1..].iter().filter(|later| later.regex == route.regex).collect();
+        let rest = same.iter().position(|later| !restricted(later));
+        let alike = |later: &&Route| later.upstream == route.upstream && later.fallback == route.fallback;
+        if rest.is_some_and(|rest| same[..=rest].iter().all(alike)) {
+            continue;
+        }
+        complete.push(route.clone());
+        if same.is_empty() {
+            complete.push(Route {
+                class: MAIN.to_owned(),
+                methods: Vec::new(),
+                upstream: MAIN.to_owned(),
+                conditions: Vec::new(),
+                fallback: false,
+                ..route.clone()
+            });
         }
     }
     complete
+}
+
+impl Route {
+    /// Whether it is for requests of this method. Every process answers OPTIONS, so it goes with any
+    /// method; Synapse treats HEAD as GET.
+    pub fn takes(&self, method: &str) -> bool {
+        let method = if method == "HEAD" { "GET" } else { method };
+        self.methods.is_empty() || method == "OPTIONS" || self.methods.iter().any(|known| known == method)
+    }
 }
 
 impl Balance {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Draft;
 use super::placement::Placement;
+use super::selecting;
 use super::types::{SecretNode, SecretShape};
 use crate::inventory::{Datastore, Inventory, SecretSource};
 
@@ -32,6 +33,12 @@ pub fn passfile(root: &str) -> String {
 /// Name of the secret that is an application service's registration file.
 pub fn registration_of(appservice: &str) -> String {
     format!("appservice-{appservice}")
+}
+
+/// Name of the secret that is an application service's `as_token`, for proxies that tell its
+/// requests from others.
+pub fn token_of(appservice: &str) -> String {
+    format!("appservice-{appservice}-token")
 }
 
 /// Sets the last part of `key` (dotted) to the secret: as `KEY_path` where Synapse reads files for
@@ -145,6 +152,14 @@ pub(super) fn table(
     if let Some(Datastore::Host(host)) = inventory.redis.as_ref().map(|redis| &redis.value) {
         also("redis".to_owned(), host);
     }
+    let selected = selecting::appservices(inventory);
+    for name in &selected {
+        placement.proxies().iter().for_each(|host| also(token_of(name), host));
+    }
+    let tokens: IndexMap<String, &String> = selected
+        .iter()
+        .filter_map(|name| Some((token_of(name), &inventory.synapse.appservices.get(name)?.value.file)))
+        .collect();
     let registrations: IndexMap<String, &String> = inventory
         .synapse
         .appservices
@@ -157,7 +172,10 @@ pub(super) fn table(
             let source = match (inventory.synapse.secrets.get(&name), registrations.get(&name)) {
                 (Some(source), _) => source.value.clone(),
                 (None, Some(file)) => SecretSource::File((*file).clone()),
-                (None, None) => SecretSource::Generate,
+                (None, None) => match tokens.get(&name) {
+                    Some(file) => SecretSource::Field { file: (*file).clone(), key: "as_token".to_owned() },
+                    None => SecretSource::Generate,
+                },
             };
             let shape = if name == "signing_key" { SecretShape::SigningKey } else { SecretShape::Token };
             let path = path(root, &name);

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::inventory::{Install, ProxyKind, SecretSource, Tls};
+use crate::inventory::{ExtraRoute, Http2, Install, ProxyKind, SecretSource, Tls};
 use crate::resource::{Ready, Stage};
 
 /// The meaning of an inventory with its lock. Everything decided, nothing looked up on a host.
@@ -213,6 +213,20 @@ pub struct ProxyNode {
     pub tls: Tls,
     /// CIDRs.
     pub trusted_proxies: Vec<String>,
+    /// CIDRs that may ask `/_synapse/admin`; empty: nobody.
+    pub admin: Vec<String>,
+    /// Names the site answers to besides those of `server_name` and `public_baseurl`.
+    pub server_names: Vec<String>,
+    /// Where challenge files of ACME are put.
+    pub acme_root: String,
+    /// What `/.well-known/matrix/client` says; `None`: main knows.
+    pub well_known_client: Option<Value>,
+    /// What `/.well-known/matrix/server` says, `matrix.example.org:443`; `None`: it follows from `public_baseurl`.
+    pub well_known_server: Option<String>,
+    /// Further locations.
+    pub routes: Vec<ExtraRoute>,
+    /// How HTTP/2 is asked for.
+    pub http2: Http2,
     /// Bytes; `client_max_body_size` on client and federation.
     pub max_body: u64,
     /// Lowest sufficient `worker_connections`.
@@ -257,7 +271,7 @@ pub struct Route {
     pub class: String,
     /// Regular expression on the path, as nginx matches it (PCRE on the decoded URI).
     pub regex: String,
-    /// HTTP methods it is for; empty: all.
+    /// HTTP methods it is for; empty: all. See [`Route::takes`].
     pub methods: Vec<String>,
     /// Key in [`Topology::upstreams`].
     pub upstream: String,

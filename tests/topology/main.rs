@@ -9,6 +9,7 @@ mod mas;
 mod reach;
 mod registered;
 mod routing;
+mod selecting;
 mod site;
 mod snapshots;
 mod synapse;

@@ -35,6 +35,9 @@ impl<'a> Routing<'a> {
         let mut pools: Vec<&str> = Vec::new();
         for route in &routes {
             anchored(&route.regex)?;
+            if route.conditions.iter().any(|condition| parameter(condition).is_none()) {
+                return Err(format!("route {:?}: its conditions are not written for nginx yet", route.class));
+            }
             let parameter = route.conditions.iter().filter_map(parameter);
             let words = route.methods.iter().chain(parameter);
             if let Some(word) = words.into_iter().find(|word| !is_word(word)) {
