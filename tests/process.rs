@@ -5,8 +5,8 @@
 use synprov::diagnostic::Severity;
 use synprov::inventory::{self, Lock};
 use synprov::modules::{Modules, expand};
-use synprov::resource::{Body, Resource};
-use synprov::topology::{Topology, resolve};
+use synprov::resource::{Body, Resource, Stage};
+use synprov::topology::{Source, Topology, reachability, resolve};
 
 /// One host; `synapse` and `main` are continued inside their braces, `rest` are further sections.
 fn inventory(synapse: &str, main: &str, rest: &str) -> String {
@@ -160,4 +160,154 @@ fn a_process_logs_to_a_file_of_its_own_that_it_may_write() {
         panic!("no directory")
     };
     assert_eq!((owner.as_str(), mode.as_str(), *keep), ("matrix", "0750", true));
+}
+
+#[test]
+fn metrics_have_a_locked_port_each_and_a_document_for_prometheus() {
+    let workers = "workers: {sync: {host: hs1, count: 2, handles: [sync]}}";
+    let text = inventory(", metrics: {networks: [10.9.0.0/24]}", "", workers);
+    let (topology, lock, resources) = meaning(&text, &Lock::default());
+    assert_eq!(topology.shared_config["enable_metrics"], true);
+    let addresses: Vec<&str> = topology.instances.iter().filter_map(|one| one.metrics.as_deref()).collect();
+    assert_eq!(addresses, ["127.0.0.1:9300", "127.0.0.1:9301", "127.0.0.1:9302"]);
+    let document = self::text(&resources, "/opt/matrix/prometheus/matrix.json");
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(
+        document[2],
+        serde_json::json!({
+            "targets": ["127.0.0.1:9302"],
+            "labels": {"__metrics_path__": "/_synapse/metrics", "instance": "example.org", "job": "sync", "index": "2",
+                "worker": "sync2"},
+        })
+    );
+    assert_eq!(document[0]["labels"]["job"], "master");
+    // On the network where the host has an address for it, and only then something for the firewall.
+    assert_eq!(reachability(&topology).iter().filter(|one| one.why.starts_with("metrics")).count(), 0);
+    let wide = text.replace("user: root}", "user: root, internal_address: 10.8.0.1}");
+    let (topology, again, _) = meaning(&wide, &lock);
+    assert_eq!(again.ports, lock.ports);
+    assert_eq!(topology.instances[1].metrics.as_deref(), Some("10.8.0.1:9301"));
+    let reach = reachability(&topology).into_iter().filter(|one| one.why.starts_with("metrics"));
+    let reach: Vec<(u16, Source)> = reach.map(|one| (one.port, one.from)).collect();
+    let prometheus = Source::Networks(vec!["10.9.0.0/24".to_owned()]);
+    assert_eq!(reach, [9300, 9301, 9302].map(|port| (port, prometheus.clone())));
+}
+
+#[test]
+fn main_may_have_listeners_of_the_admins_own() {
+    let (topology, ..) = meaning(
+        &inventory(
+            "",
+            ", listeners: {admin: {port: 8009, resources: [client], x_forwarded: true}, hole: {type: manhole, port: 9900}}",
+            "workers: {sync: {host: hs1, handles: [sync]}}",
+        ),
+        &Lock::default(),
+    );
+    let listeners = topology.shared_config["listeners"].as_array().unwrap();
+    assert_eq!(
+        listeners[2..],
+        [
+            serde_json::json!({"type": "http", "port": 8009, "bind_addresses": ["127.0.0.1"], "x_forwarded": true,
+                "resources": [{"names": ["client"]}]}),
+            serde_json::json!({"type": "manhole", "port": 9900, "bind_addresses": ["127.0.0.1"]}),
+        ]
+    );
+    let taken = |port: u16| {
+        errors(&inventory(
+            "",
+            &format!(", listeners: {{admin: {{port: {port}, resources: [client]}}}}"),
+            "workers: {sync: {host: hs1, handles: [sync]}}",
+        ))
+    };
+    assert_eq!(taken(9093), ["port 9093 of listener \"admin\" is taken by main's replication listener"]);
+    assert_eq!(taken(443), ["port 443 of listener \"admin\" is taken by the proxy"]);
+    // A worker that would have had it gets the next one.
+    assert_eq!(taken(8081), [""; 0]);
+}
+
+#[test]
+fn packages_are_part_of_the_venv_and_of_its_path() {
+    let plain = meaning(&inventory("", "", ""), &Lock::default()).0.venv;
+    let more =
+        meaning(&inventory(", packages: ['matrix-synapse-ldap3==0.3.0']", "", ""), &Lock::default()).0.venv;
+    assert_ne!(plain.path, more.path);
+    assert_eq!(more.requirements.last().unwrap(), "matrix-synapse-ldap3==0.3.0");
+}
+
+#[test]
+fn files_are_delivered_to_all_and_on_pythons_path() {
+    let text = inventory(
+        ", files: {rules/__init__.py: {source: rules.py}, banner.html: {source: banner.html}}",
+        "",
+        "workers: {sync: {host: hs1, handles: [sync]}}",
+    );
+    let mut parsed = inventory::parse(&text).0.unwrap();
+    for file in parsed.synapse.files.values_mut() {
+        file.value.text = Some(format!("from {} {{{{ synapse.root }}}}\n", file.value.source.value));
+    }
+    let topology = resolve(&parsed, &Lock::default()).topology.unwrap();
+    let resources = expand(&Modules::builtin(), &topology).unwrap();
+    let path = "/opt/matrix/modules/rules/__init__.py";
+    assert_eq!(self::text(&resources, path), "from rules.py {{ synapse.root }}\n");
+    let Some(Body::File { inputs_of, mode, group, .. }) = find(&resources, "file", path) else {
+        panic!("no file")
+    };
+    assert_eq!((mode.as_str(), group.as_str(), inputs_of.len()), ("0640", "matrix", 2));
+    assert!(find(&resources, "directory", "/opt/matrix/modules/rules").is_some());
+    for drop_in in [MAIN, SYNC] {
+        assert_eq!(
+            self::text(&resources, drop_in),
+            "[Service]\nEnvironment=PYTHONPATH=/opt/matrix/modules\n"
+        );
+    }
+}
+
+#[test]
+fn a_media_store_is_for_those_who_use_it() {
+    let text = inventory(
+        ", media_store: {path: /srv/media, mount_unit: srv-media.mount}",
+        "",
+        "workers: {sync: {host: hs1, handles: [sync]}, media: {host: hs1, handles: [media]}}",
+    );
+    let (topology, _, resources) = meaning(&text, &Lock::default());
+    assert_eq!(topology.shared_config["media_store_path"], "/srv/media");
+    let media = "/etc/systemd/system/matrix_media.service.d/matrix.conf";
+    assert_eq!(
+        self::text(&resources, media),
+        "[Unit]\nRequiresMountsFor=/srv/media\nRequires=srv-media.mount\nAfter=srv-media.mount\n\n\
+         [Service]\nReadWritePaths=/srv/media\n"
+    );
+    assert_eq!(self::text(&resources, SYNC), "");
+    assert!(
+        !self::text(&resources, "/etc/systemd/system/matrix_generic_worker@.service").contains("/srv/media")
+    );
+    let Some(Body::Service { stage: Stage::Mount, owned: false, .. }) =
+        find(&resources, "service", "srv-media.mount")
+    else {
+        panic!("the mount is not waited for")
+    };
+    // Without media workers main reads and writes them.
+    let alone = self::resources(&text.replace(", media: {host: hs1, handles: [media]}", ""));
+    assert!(self::text(&alone, MAIN).contains("ReadWritePaths=/srv/media\n"));
+}
+
+#[test]
+fn media_on_several_hosts_need_a_store_that_is_shared() {
+    let text = |store: &str| {
+        inventory(store, "", "workers: {media: {hosts: {hs1: 1, hs2: 1}, handles: [media]}}").replace(
+            "hosts: {hs1: {address: 192.0.2.10, user: root}}",
+            "hosts: {hs1: {address: 10.0.0.1}, hs2: {address: 10.0.0.2}}",
+        )
+    };
+    let refused = ["media processes are on hosts \"hs1\" and \"hs2\""];
+    assert_eq!(errors(&text("")), refused);
+    assert_eq!(errors(&text(", media_store: {path: /srv/media}")), refused);
+    assert_eq!(
+        errors(&text(", media_store: {path: /srv/media, mount_unit: srv-media.mount, shared: false}")),
+        refused
+    );
+    let (topology, _, resources) =
+        meaning(&text(", media_store: {path: /srv/media, shared: true}"), &Lock::default());
+    assert_eq!(topology.media.hosts, ["hs1", "hs2"]);
+    assert!(find(&resources, "service", "srv-media.mount").is_none());
 }

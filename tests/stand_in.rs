@@ -92,6 +92,10 @@ fn production() -> Inventory {
             .map(|(name, source)| (name.to_owned(), at(source)))
             .into(),
             appservices: [("irc".to_owned(), at(Appservice { file: "real/irc.yaml".into() }))].into(),
+            packages: Vec::new(),
+            files: IndexMap::new(),
+            media_store: None,
+            metrics: None,
         },
         postgresql: at(external("db")),
         redis: Some(at(external("redis"))),
@@ -102,7 +106,7 @@ fn production() -> Inventory {
             force_http2: false,
             networks: Vec::new(),
         }),
-        main: Main { host: text("hs1"), overrides: Defaults::default() },
+        main: Main { host: text("hs1"), overrides: Defaults::default(), listeners: IndexMap::new() },
         proxy: Some(Proxy {
             span: Span::default(),
             hosts: vec![text("hs2")],

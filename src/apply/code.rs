@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::quote::{QuoteError, render, shell};
-use crate::plan::step::{Action, SecretFile, StagedFile, Startable};
+use crate::plan::step::{Action, MediaProbe, SecretFile, StagedFile, Startable};
 use crate::resource::FileSet;
 use crate::secret::Secret;
 
@@ -111,7 +111,8 @@ impl Frame {
                     }
                     (FileSet::Synapse, Some(check)) => {
                         let processes = serde_json::to_string(&check.processes).unwrap_or_default();
-                        let words = ["validate_synapse", &check.user, &check.python, &processes];
+                        let modules = check.modules.as_deref().unwrap_or_default();
+                        let words = ["validate_synapse", &check.user, &check.python, &processes, modules];
                         self.call(words.into_iter().chain(over));
                     }
                     _ => {}
@@ -148,6 +149,14 @@ impl Frame {
             Action::CheckPostgresql { python, user, conninfo } => {
                 self.call(["check_postgresql", user, python, conninfo]);
             }
+            Action::ProbeMedia { probe, path, user, host, others } => match probe {
+                MediaProbe::Clear => self.call(["clear_marks", path, user]),
+                MediaProbe::Mark => self.call(["write_mark", path, user, host]),
+                MediaProbe::Look => {
+                    let others = others.iter().map(String::as_str);
+                    self.call(["find_marks", path, user, host].into_iter().chain(others));
+                }
+            },
             Action::Start { services } => self.start(services),
             Action::Restart { service } => self.restart(service),
             Action::Reload { service } => {

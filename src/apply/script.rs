@@ -11,5 +11,6 @@ pub const SCRIPT: &str = concat!(
     include_str!("host/secrets.sh"),
     include_str!("host/venv.sh"),
     include_str!("host/postgresql.sh"),
+    include_str!("host/media.sh"),
     include_str!("host/services.sh"),
 );

@@ -90,9 +90,10 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
         Ok(lock) => lock,
         Err(error) => return Err(Unloadable { diagnostics, source, errors: vec![error] }),
     };
-    let Some(inventory) = inventory else {
+    let Some(mut inventory) = inventory else {
         return Err(Unloadable { diagnostics, source, errors: Vec::new() });
     };
+    deliver(&mut inventory, &path, &mut diagnostics);
     let (inventory, substitutions) = match stand_in {
         None => (inventory, Vec::new()),
         Some(stand_in) => lab::stand_in::stand_in(&inventory, stand_in.lab.hosts()),
@@ -167,6 +168,29 @@ fn read(path: &Path) -> Result<String, (String, Option<String>)> {
         let at = error.utf8_error().valid_up_to();
         (format!("{name} is not UTF-8 text (byte {at})"), Some("save it as UTF-8".to_owned()))
     })
+}
+
+/// Largest file of the admin's own, bytes: it travels with every plan.
+const MOST: u64 = 1 << 20;
+
+/// Reads the files that the inventory delivers to hosts.
+fn deliver(inventory: &mut Inventory, path: &Path, diagnostics: &mut Vec<Diagnostic>) {
+    for (name, file) in &mut inventory.synapse.files {
+        let source = &file.value.source;
+        let from = path.with_file_name(&source.value);
+        let text = match std::fs::metadata(&from) {
+            Ok(found) if found.len() > MOST => Err(format!("is larger than {} MB", MOST >> 20)),
+            Ok(_) => std::fs::read_to_string(&from).map_err(|error| format!("cannot be read: {error}")),
+            Err(error) => Err(format!("cannot be read: {error}")),
+        };
+        match text {
+            Ok(text) => file.value.text = Some(text),
+            Err(why) => diagnostics.push(
+                Diagnostic::error(source.span, format!("the source of file {name:?} {why}"))
+                    .help("write the path of a text file, relative to the inventory"),
+            ),
+        }
+    }
 }
 
 /// Built-in modules with the user's directory over them, and the digest of all of it.

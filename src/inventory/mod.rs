@@ -16,10 +16,13 @@ mod decode;
 mod host;
 mod install;
 mod limits;
+mod listeners;
 mod logging;
 mod mas;
+mod media_store;
 mod names;
 mod owned;
+mod packages;
 mod pool;
 mod process;
 mod proxy;
@@ -117,6 +120,14 @@ pub struct Synapse {
     pub secrets: IndexMap<String, Spanned<SecretSource>>,
     /// Application services by name.
     pub appservices: IndexMap<String, Spanned<Appservice>>,
+    /// Further requirements for pip: `NAME==VERSION`.
+    pub packages: Vec<Spanned<String>>,
+    /// Files for every host with Synapse by their path below ROOT/modules.
+    pub files: IndexMap<String, Spanned<DeliveredFile>>,
+    /// Where media are kept, if not in ROOT/data/media_store.
+    pub media_store: Option<Spanned<MediaStore>>,
+    /// Each process has a listener for Prometheus.
+    pub metrics: Option<Spanned<Metrics>>,
 }
 
 /// Free YAML meant for Synapse, with the place of every key (dotted path from its root) for diagnostics.
@@ -168,6 +179,58 @@ pub struct Appservice {
     pub file: String,
 }
 
+/// One entry of `files:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveredFile {
+    /// File on the controller, relative to the inventory.
+    pub source: Spanned<String>,
+    /// What stands in it. Parsing leaves this empty: whoever may read files fills it in.
+    pub text: Option<String>,
+}
+
+/// `media_store:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaStore {
+    /// Absolute path, the same on every host.
+    pub path: Spanned<String>,
+    /// systemd mount unit that has to be active.
+    pub mount_unit: Option<Spanned<String>>,
+    /// Several hosts see the same files there.
+    pub shared: bool,
+}
+
+/// `metrics:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// Networks (CIDR) that Prometheus asks from: for the firewall.
+    pub networks: Vec<Spanned<String>>,
+}
+
+/// One entry of `main.listeners:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraListener {
+    /// What it serves.
+    pub kind: ListenerKind,
+    /// TCP port.
+    pub port: u16,
+    /// IP address it binds; 127.0.0.1 by default.
+    pub address: String,
+}
+
+/// What a listener serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// HTTP resources.
+    Http {
+        /// `client`, `federation`, …
+        resources: Vec<String>,
+        /// `X-Forwarded-For` is believed.
+        x_forwarded: bool,
+    },
+    /// Synapse's Python prompt, on loopback only.
+    Manhole,
+}
+
 /// PostgreSQL or Redis: ours on a host, or somebody else's.
 #[derive(Debug, Clone)]
 pub enum Datastore {
@@ -203,6 +266,8 @@ pub struct Main {
     pub host: Spanned<String>,
     /// Wins over `defaults`.
     pub overrides: Defaults,
+    /// Listeners besides those for clients, replication and metrics.
+    pub listeners: IndexMap<String, Spanned<ExtraListener>>,
 }
 
 /// `mas:`, a service that exists already.

@@ -41,12 +41,14 @@ const OWNED: &[(&str, &str)] = &[
     ("form_secret_path", FORM),
     ("registration_shared_secret", REGISTRATION),
     ("registration_shared_secret_path", REGISTRATION),
-    ("media_store_path", "write root under synapse: media are kept in ROOT/data/media_store"),
+    ("media_store_path", "write media_store: {path: …} under synapse"),
+    ("enable_metrics", "write metrics: true under synapse"),
+    ("metrics_port", "write metrics: true under synapse"),
     ("log_config", "leave it out: each process has a log configuration of its own under ROOT/conf/log"),
     ("log_file", "leave it out: each process has a log configuration of its own under ROOT/conf/log"),
     ("pid_file", "leave it out: systemd knows the processes"),
     ("daemonize", "leave it out: systemd runs the processes in the foreground"),
-    ("manhole", "leave it out: the manhole is not supported yet"),
+    ("manhole", "write listeners: {manhole: {type: manhole, port: 9900}} under main"),
 ];
 
 const MACAROON: &str = "write secrets: {macaroon: env:VARIABLE} under synapse to bring a value along";

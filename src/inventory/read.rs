@@ -3,6 +3,7 @@
 use super::datastore::{Store, datastore};
 use super::decode::{Found, Section};
 use super::host::hosts;
+use super::listeners::listeners;
 use super::mas::mas;
 use super::pool::workers;
 use super::process::{self, defaults};
@@ -113,7 +114,9 @@ fn inventory(root: &Node, found: &mut Found) -> Option<Inventory> {
 }
 
 fn main(node: &Node, at: Span, found: &mut Found) -> Option<Main> {
-    let section = Section::open(node, "main", "main", at, &[&["host"], process::KEYS].concat(), found)?;
+    let section =
+        Section::open(node, "main", "main", at, &[&["host", "listeners"], process::KEYS].concat(), found)?;
     let overrides = process::values(&section, found);
-    Some(Main { host: section.required("host", "host: NAME", found)?, overrides })
+    let listeners = listeners(&section, found);
+    Some(Main { host: section.required("host", "host: NAME", found)?, overrides, listeners })
 }

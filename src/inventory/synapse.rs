@@ -5,7 +5,9 @@ use indexmap::IndexMap;
 use super::config::{Owner, config};
 use super::decode::{Found, Section, entries};
 use super::install::{extras, install, version};
-use super::{Appservice, ConfigMap, Install, SecretSource, Synapse, names, secrets};
+use super::{
+    Appservice, ConfigMap, Install, SecretSource, Synapse, listeners, media_store, names, packages, secrets,
+};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::Node;
 
@@ -21,6 +23,10 @@ const KEYS: &[&str] = &[
     "config",
     "secrets",
     "appservices",
+    "packages",
+    "files",
+    "media_store",
+    "metrics",
 ];
 
 /// Directories that cannot become `root:`, because they hold other things.
@@ -77,6 +83,10 @@ pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Read> 
         section.entry("secrets").map(|(_, node)| secrets::secrets(node, found)).unwrap_or_default();
     let appservices =
         section.entry("appservices").map(|(_, node)| appservices(node, found)).unwrap_or_default();
+    let packages = packages::packages(&section, install.as_ref(), found);
+    let files = packages::files(&section, found);
+    let media_store = media_store::media_store(&section, found);
+    let metrics = listeners::metrics(&section, found);
     let public_baseurl = section.text("public_baseurl", found).filter(|value| base_url(value, found));
     let used = config.secrets.clone();
     let synapse = server_name.zip(version).map(|(server_name, version)| Synapse {
@@ -92,6 +102,10 @@ pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Read> 
         config,
         secrets: declared.clone(),
         appservices,
+        packages,
+        files,
+        media_store,
+        metrics,
     });
     Some(Read { synapse, declared_at, declared, used })
 }

@@ -23,10 +23,7 @@ pub fn write(sections: &Value) -> Result<String, String> {
         if !name(section) {
             return Err(format!("{section:?} is no section"));
         }
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        out.push_str(&format!("[{section}]\n"));
+        let mut lines = String::new();
         for (key, value) in entries {
             if !name(key) {
                 return Err(format!("{key:?} is no key"));
@@ -37,8 +34,12 @@ pub fn write(sections: &Value) -> Result<String, String> {
             };
             for value in values {
                 let line = line(value).map_err(|message| format!("{section}.{key}: {message}"))?;
-                out.push_str(&format!("{key}={line}\n"));
+                lines.push_str(&format!("{key}={line}\n"));
             }
+        }
+        if !lines.is_empty() {
+            let gap = if out.is_empty() { "" } else { "\n" };
+            out.push_str(&format!("{gap}[{section}]\n{lines}"));
         }
     }
     Ok(out)

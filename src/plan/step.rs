@@ -195,6 +195,19 @@ pub enum Action {
         /// libpq connection string without password.
         conninfo: String,
     },
+    /// One act of the probe whether hosts share a media store.
+    ProbeMedia {
+        /// Which act.
+        probe: MediaProbe,
+        /// The store.
+        path: String,
+        /// User that Synapse runs as.
+        user: String,
+        /// This host.
+        host: String,
+        /// The hosts that must see its mark, and whose marks it must see.
+        others: Vec<String>,
+    },
     /// Starts services and enables them, side by side, and waits until each is ready.
     Start {
         /// The services.
@@ -235,6 +248,18 @@ pub enum Action {
     },
 }
 
+/// The acts of the probe whether hosts share a media store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaProbe {
+    /// Removes all marks.
+    Clear,
+    /// Writes this host's mark.
+    Mark,
+    /// Looks for the marks of the others.
+    Look,
+}
+
 /// What the Synapse set is validated with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SynapseCheck {
@@ -244,6 +269,9 @@ pub struct SynapseCheck {
     pub user: String,
     /// Process name to its configuration paths, in order.
     pub processes: Vec<(String, Vec<String>)>,
+    /// Directory of the admin's own Python modules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modules: Option<String>,
 }
 
 impl Action {
@@ -286,6 +314,11 @@ impl Action {
                 )
             }
             Action::CheckPostgresql { .. } => "check the external PostgreSQL".to_owned(),
+            Action::ProbeMedia { probe, path, others, .. } => match probe {
+                MediaProbe::Clear => format!("remove marks in {path}"),
+                MediaProbe::Mark => format!("write a mark into {path}"),
+                MediaProbe::Look => format!("look for the marks of {} in {path}", others.join(", ")),
+            },
             Action::Start { services } => format!("start {}", units(services)),
             Action::Restart { service } => format!("restart {}", service.unit),
             Action::Reload { service } => format!("reload {}", service.unit),

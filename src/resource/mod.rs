@@ -204,6 +204,8 @@ pub enum FileSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// File systems that somebody else set up: mounted before anything is put on them.
+    Mount,
     /// PostgreSQL, Redis.
     Datastore,
     /// Synapse's main process.

@@ -36,7 +36,7 @@ pub(super) fn check(
     }
     streams(inventory, catalogue, version, &mut diagnostics);
     jobs(inventory, catalogue, &mut diagnostics);
-    media_store(inventory, roles, &mut diagnostics);
+    super::media::check(inventory, roles, &mut diagnostics);
     diagnostics
 }
 
@@ -262,22 +262,6 @@ fn single(
             .related(*first, "first said here"),
     };
     diagnostics.push(diagnostic);
-}
-
-/// Synapse docs/workers.md, media_repository: several of them "must be on the same server".
-fn media_store(inventory: &Inventory, roles: &IndexMap<String, Role>, diagnostics: &mut Vec<Diagnostic>) {
-    let pools = inventory.workers.iter().filter(|(name, _)| roles.get(*name).is_some_and(|role| role.media));
-    let hosts = pools.flat_map(|(_, pool)| pool.hosts.iter().filter(|(_, count)| *count > 0));
-    let hosts: Vec<&Spanned<String>> = hosts.map(|(host, _)| host).collect();
-    let Some(first) = hosts.first() else { return };
-    if let Some(other) = hosts.iter().find(|host| host.value != first.value) {
-        let summary = format!("media processes are on hosts {:?} and {:?}", first.value, other.value);
-        diagnostics.push(
-            Diagnostic::error(other.span, summary)
-                .help(format!("put all of them on {:?}: they share one media directory", first.value))
-                .related(first.span, "the others are here"),
-        );
-    }
 }
 
 fn said(

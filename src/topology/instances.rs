@@ -44,6 +44,11 @@ pub fn instance_name(pool: &str, number: usize) -> String {
     if number == 1 { pool.to_owned() } else { format!("{pool}{number}") }
 }
 
+/// Number (from 1) of the instance of `pool` that is called `name`.
+pub(super) fn number(pool: &str, name: &str) -> usize {
+    name.strip_prefix(pool).and_then(|rest| rest.parse().ok()).unwrap_or(1)
+}
+
 /// Which processes there are. `unasked`: streams that the first media process writes besides.
 pub(super) fn seat(
     inventory: &Inventory,

@@ -14,11 +14,13 @@ pub mod gate;
 mod instances;
 mod lists;
 mod mas;
+mod media;
 mod network;
 mod placement;
 mod ports;
 mod process;
 mod projection;
+mod prometheus;
 mod proxy;
 mod reach;
 pub mod registered;
@@ -40,6 +42,7 @@ use indexmap::IndexMap;
 pub use gate::Gate;
 pub use instances::instance_name;
 pub use placement::socket;
+pub use prometheus::file_sd;
 pub use reach::{Reach, Source, reachability};
 pub use request::Request;
 pub use router::{RouteMatch, Router};
@@ -90,7 +93,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let placement = Placement::new(inventory, &mut diagnostics);
     let replicated = inventory.redis.is_some();
     let span_of = |pool: &str| checks::span_of(inventory, pool);
-    let ports = ports::allocate(&seats, &roles, replicated, &before, span_of, &mut diagnostics);
+    let ports = ports::allocate(&seats, &roles, inventory, &before, span_of, &mut diagnostics);
     let lists = lists::order(&seats, &roles, catalogue, &before);
     let proxy = proxy::build(inventory, &mut diagnostics);
     let mas = mas::build(inventory, &version, &placement, &mut diagnostics);
@@ -193,11 +196,29 @@ impl Draft<'_> {
             upstreams,
             secrets: secrets::table(inventory, &self.placement, &self.root),
             shared_config,
+            files: self.files(),
+            metrics: inventory
+                .synapse
+                .metrics
+                .as_ref()
+                .map(|metrics| metrics.networks.iter().map(|network| network.value.clone()).collect()),
+            media: media::node(self),
             retired: named(&|host| host.retired),
             lost: named(&|host| host.lost),
             root: self.root.clone(),
             prefix: self.prefix.clone(),
         }
+    }
+
+    /// Files of the admin's own.
+    fn files(&self) -> IndexMap<String, String> {
+        let files = self.inventory.synapse.files.iter();
+        files
+            .map(|(name, file)| {
+                let text = file.value.text.clone().unwrap_or_default();
+                (format!("{}/{name}", process::modules(&self.root)), text)
+            })
+            .collect()
     }
 
     fn hosts(&self) -> IndexMap<String, HostNode> {
@@ -249,6 +270,9 @@ impl Draft<'_> {
             unit: instances::unit(&self.prefix, &seat.name, app, self.first_media.as_deref()),
             client_port: self.port(&seat.name, "client").filter(|_| serves),
             replication_port: self.port(&seat.name, "replication"),
+            metrics: self
+                .port(&seat.name, "metrics")
+                .map(|port| socket(&self.placement.metrics(&seat.host), port)),
             address: self.placement.client(&seat.host),
             runs: jobs.map(|job| job.name.clone()).collect(),
             stage: match app {
@@ -265,7 +289,7 @@ impl Draft<'_> {
                 config.as_ref(),
             ),
             config,
-            environment: settings.environment(),
+            environment: settings.environment(&self.root, &self.inventory.synapse.files),
             limits: settings.limits(),
             jemalloc: settings.jemalloc(),
             logging: settings.logging(),
@@ -284,7 +308,9 @@ impl Draft<'_> {
                 if serves { self.placement.client(&seat.host) } else { placement::LOOPBACK.to_owned() };
             socket(&address, port)
         });
-        let listens: Vec<String> = client.iter().cloned().chain(replication(seat)).collect();
+        let metrics =
+            self.port(&seat.name, "metrics").map(|port| socket(&self.placement.metrics(&seat.host), port));
+        let listens: Vec<String> = client.iter().cloned().chain(replication(seat)).chain(metrics).collect();
         // Writers wait for main only: they may start side by side.
         let needed = self.seats.iter().filter(|other| {
             role.is_some() && other.name != seat.name && (other.pool == "main" || seat.writes.is_empty())

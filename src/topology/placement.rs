@@ -18,6 +18,8 @@ pub const LOOPBACK: &str = "127.0.0.1";
 #[derive(Debug)]
 pub(super) struct Placement {
     internal: IndexMap<String, String>,
+    /// `internal_address` where one is written, also if all is on one host.
+    declared: IndexMap<String, String>,
     synapse: Vec<String>,
     proxies: Vec<String>,
     one_host: bool,
@@ -79,7 +81,11 @@ impl Placement {
                 }
             }
         }
-        Self { internal, synapse, proxies, one_host }
+        let written = |host: &Host| host.internal_address.as_ref()?.value.parse::<IpAddr>().ok();
+        let declared = inventory.hosts.iter();
+        let declared =
+            declared.filter_map(|(name, host)| Some((name.clone(), written(host)?.to_string()))).collect();
+        Self { internal, declared, synapse, proxies, one_host }
     }
 
     /// Address under which other hosts of the topology reach this one.
@@ -117,6 +123,12 @@ impl Placement {
     /// Address of a datastore of ours on `host`.
     pub fn datastore(&self, host: &str) -> String {
         self.among_synapse(host)
+    }
+
+    /// Address of a metrics listener: Prometheus may be anywhere, so it is the internal address wherever
+    /// there is one, loopback else.
+    pub fn metrics(&self, host: &str) -> String {
+        self.declared.get(host).cloned().unwrap_or_else(|| self.internal(host))
     }
 
     fn among_synapse(&self, host: &str) -> String {

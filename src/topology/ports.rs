@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::instances::Seat;
 use super::roles::Role;
 use crate::diagnostic::{Diagnostic, Span};
-use crate::inventory::Lock;
+use crate::inventory::{Inventory, Lock};
 
 /// Port of the PostgreSQL cluster of the distribution.
 pub const POSTGRESQL: u16 = 5432;
@@ -16,9 +16,11 @@ pub const POSTGRESQL: u16 = 5432;
 /// the moment the package is installed.
 pub const REDIS: u16 = 6380;
 
-const MAIN: [(&str, u16); 2] = [("client", 8008), ("replication", 9093)];
+const MAIN: [(&str, u16); 3] = [("client", 8008), ("replication", 9093), ("metrics", 9300)];
 const FIRST_CLIENT: u16 = 8081;
 const FIRST_REPLICATION: u16 = 9101;
+/// Beyond the ports that the exporters of databases and machines take.
+const FIRST_METRICS: u16 = 9301;
 /// What else listens on our hosts: sshd, the proxy, PostgreSQL, both Redis instances.
 const TAKEN: [(u16, &str); 9] = [
     (22, "sshd"),
@@ -41,15 +43,16 @@ pub(super) type Ports = IndexMap<String, IndexMap<String, u16>>;
 pub(super) fn allocate(
     seats: &[Seat],
     roles: &IndexMap<String, Role>,
-    replicated: bool,
+    inventory: &Inventory,
     lock: &Lock,
     span_of: impl Fn(&str) -> Span,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Ports {
     let wanted: Vec<(&Seat, Vec<&str>)> =
-        seats.iter().map(|seat| (seat, listeners(seat, roles.get(&seat.pool), replicated))).collect();
+        seats.iter().map(|seat| (seat, listeners(seat, roles.get(&seat.pool), inventory))).collect();
     let mut owners: IndexMap<u16, String> =
         TAKEN.iter().map(|(port, owner)| (*port, (*owner).to_owned())).collect();
+    extra(inventory, &mut owners, diagnostics);
     let mut ports = Ports::new();
 
     // What the lock says comes first, whatever the order of the inventory.
@@ -93,7 +96,11 @@ pub(super) fn allocate(
             if own.contains_key(*listener) {
                 continue;
             }
-            let first = if *listener == "replication" { FIRST_REPLICATION } else { FIRST_CLIENT };
+            let first = match *listener {
+                "replication" => FIRST_REPLICATION,
+                "metrics" => FIRST_METRICS,
+                _ => FIRST_CLIENT,
+            };
             match (first..=u16::MAX).find(|port| !owners.contains_key(port)) {
                 Some(port) => {
                     owners.insert(port, format!("{:?}", seat.name));
@@ -110,13 +117,34 @@ pub(super) fn allocate(
 }
 
 /// Listeners of a process by role; `None` is main.
-fn listeners(seat: &Seat, role: Option<&Role>, replicated: bool) -> Vec<&'static str> {
+fn listeners(seat: &Seat, role: Option<&Role>, inventory: &Inventory) -> Vec<&'static str> {
     let writer = !seat.writes.is_empty();
-    match role {
-        None if replicated => vec!["client", "replication"],
+    let mut listeners = match role {
+        None if inventory.redis.is_some() => vec!["client", "replication"],
         Some(role) if role.serves && writer => vec!["client", "replication"],
         Some(_) if writer => vec!["replication"],
         _ => vec!["client"],
+    };
+    if inventory.synapse.metrics.is_some() {
+        listeners.push("metrics");
+    }
+    listeners
+}
+
+/// Ports of `main.listeners` are the admin's choice: nothing else may get them.
+fn extra(inventory: &Inventory, owners: &mut IndexMap<u16, String>, diagnostics: &mut Vec<Diagnostic>) {
+    for (name, listener) in &inventory.main.listeners {
+        let own = MAIN
+            .iter()
+            .find(|(_, port)| *port == listener.port)
+            .map(|(at, _)| format!("main's {at} listener"));
+        if let Some(owner) = own.or_else(|| owners.get(&listener.port).cloned()) {
+            let summary = format!("port {} of listener {name:?} is taken by {owner}", listener.port);
+            diagnostics
+                .push(Diagnostic::error(listener.span, summary).help("choose another port, e.g. 9900"));
+            continue;
+        }
+        owners.insert(listener.port, format!("listener {name:?} of main"));
     }
 }
 

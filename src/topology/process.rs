@@ -8,7 +8,7 @@ use super::datastores::DEFAULT_POOL;
 use super::proxy::size;
 use super::types::{Limits, Logging};
 use crate::diagnostic::{Diagnostic, Spanned};
-use crate::inventory::{DbPool, Defaults, Inventory, LogTo};
+use crate::inventory::{DbPool, Defaults, DeliveredFile, Inventory, LogTo};
 
 /// Days that log files are kept.
 const KEEP: u32 = 14;
@@ -66,7 +66,11 @@ impl<'a> Settings<'a> {
     }
 
     /// Environment of its unit: what the admin wrote, then what follows from other keys.
-    pub fn environment(&self) -> IndexMap<String, String> {
+    pub fn environment(
+        &self,
+        root: &str,
+        files: &IndexMap<String, Spanned<DeliveredFile>>,
+    ) -> IndexMap<String, String> {
         let mut environment = IndexMap::new();
         for (name, value) in self.both().flat_map(|one| &one.environment) {
             environment.insert(name.clone(), value.value.clone());
@@ -78,6 +82,9 @@ impl<'a> Settings<'a> {
             // Synapse documentation, admin_faq: Python's own allocator would hide its objects from jemalloc.
             environment.insert("LD_PRELOAD".to_owned(), JEMALLOC.to_owned());
             environment.insert("PYTHONMALLOC".to_owned(), "malloc".to_owned());
+        }
+        if files.keys().any(|name| name.ends_with(".py")) {
+            environment.insert("PYTHONPATH".to_owned(), modules(root));
         }
         environment
     }
@@ -98,6 +105,11 @@ impl<'a> Settings<'a> {
             loggers,
         }
     }
+}
+
+/// Directory of the admin's own files, on Python's path if there is Python among them.
+pub(super) fn modules(root: &str) -> String {
+    format!("{root}/modules")
 }
 
 /// Reports limits that contradict each other, wherever each was written.

@@ -50,6 +50,7 @@ pub fn reachability(topology: &Topology) -> Vec<Reach> {
     }
     clients(topology, &mut found);
     replication(topology, &mut found);
+    metrics(topology, &mut found);
     datastore(topology, &topology.postgresql, "PostgreSQL", &mut found);
     if let Some(redis) = &topology.redis {
         datastore(topology, redis, "Redis", &mut found);
@@ -157,6 +158,22 @@ fn replication(topology: &Topology, found: &mut Found) {
                 Source::Host(from.clone()),
             );
             found.add(key, "replication", Some(&instance.name));
+        }
+    }
+}
+
+/// Where Prometheus is, the inventory may say; else nobody is let in.
+fn metrics(topology: &Topology, found: &mut Found) {
+    let Some(networks) = topology.metrics.as_ref().filter(|networks| !networks.is_empty()) else { return };
+    for instance in &topology.instances {
+        let Some((address, port)) = instance.metrics.as_deref().and_then(|at| at.rsplit_once(':')) else {
+            continue;
+        };
+        let (address, Ok(port)) = (address.trim_matches(['[', ']']), port.parse()) else { continue };
+        if !is_loopback(address) {
+            let key =
+                (Some(instance.host.clone()), address.to_owned(), port, Source::Networks(networks.clone()));
+            found.add(key, "metrics", Some(&instance.name));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::Draft;
 use super::lists::writers_of;
 use super::mas;
 use super::secrets;
-use crate::inventory::{Datastore, DbPool};
+use crate::inventory::{Datastore, DbPool, ListenerKind};
 
 /// conf/config.yaml of the topology; secrets as `{"secret": NAME}`.
 pub(super) fn build(draft: &Draft<'_>) -> Map<String, Value> {
@@ -26,7 +26,10 @@ pub(super) fn build(draft: &Draft<'_>) -> Map<String, Value> {
     set("report_stats", json!(false));
     set("listeners", listeners(draft));
     set("log_config", json!(log_config(root, "main")));
-    set("media_store_path", json!(format!("{root}/data/media_store")));
+    set("media_store_path", json!(super::media::path(draft)));
+    if draft.inventory.synapse.metrics.is_some() {
+        set("enable_metrics", json!(true));
+    }
     set("database", database(draft, draft.settings("main").db_pool()));
     if draft.replicated {
         set("redis", redis(draft));
@@ -110,7 +113,28 @@ fn listeners(draft: &Draft<'_>) -> Value {
     if let Some(port) = draft.port("main", "replication") {
         listeners.push(replication_listener(&draft.placement.replication(host), port));
     }
+    listeners.extend(metrics_listener(draft, "main", host));
+    for extra in draft.inventory.main.listeners.values() {
+        listeners.push(match &extra.kind {
+            ListenerKind::Manhole => {
+                json!({"type": "manhole", "port": extra.port, "bind_addresses": [extra.address]})
+            }
+            ListenerKind::Http { resources, x_forwarded } => json!({
+                "type": "http",
+                "port": extra.port,
+                "bind_addresses": [extra.address],
+                "x_forwarded": x_forwarded,
+                "resources": [{"names": resources}],
+            }),
+        });
+    }
     Value::Array(listeners)
+}
+
+/// The listener that Prometheus asks, if there is one. Never behind the proxy.
+pub(super) fn metrics_listener(draft: &Draft<'_>, instance: &str, host: &str) -> Option<Value> {
+    let port = draft.port(instance, "metrics")?;
+    Some(json!({"type": "metrics", "port": port, "bind_addresses": [draft.placement.metrics(host)]}))
 }
 
 /// A listener for HTTP replication. On a port of its own, so that it is never behind the proxy.

@@ -46,10 +46,27 @@ pub struct Topology {
     pub secrets: IndexMap<String, SecretNode>,
     /// conf/config.yaml, the same bytes on every host. Secrets as `{"secret": NAME}`.
     pub shared_config: serde_json::Map<String, Value>,
+    /// Files for every host with Synapse: absolute path to text.
+    pub files: IndexMap<String, String>,
+    /// Networks (CIDR) that Prometheus asks from; `None`: no process has a metrics listener.
+    pub metrics: Option<Vec<String>>,
+    /// Where media are kept.
+    pub media: MediaNode,
     /// Hosts marked `retired: true`.
     pub retired: Vec<String>,
     /// Hosts marked `lost: true`.
     pub lost: Vec<String>,
+}
+
+/// Where media are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MediaNode {
+    /// Absolute path, the same on every host.
+    pub path: String,
+    /// systemd mount unit that has to be active.
+    pub mount_unit: Option<String>,
+    /// Hosts whose processes read and write there, in the topology's order.
+    pub hosts: Vec<String>,
 }
 
 /// The Python environment.
@@ -104,6 +121,8 @@ pub struct Instance {
     pub client_port: Option<u16>,
     /// Port of the replication listener, if it has one.
     pub replication_port: Option<u16>,
+    /// `ADDRESS:PORT` of its metrics listener, if it has one.
+    pub metrics: Option<String>,
     /// Address its client listener is reached at from the proxy (and bound to).
     pub address: String,
     /// Streams written.
@@ -379,6 +398,13 @@ pub enum SecretShape {
     Token,
     /// A Synapse signing key line: `ed25519 a_XXXX BASE64`.
     SigningKey,
+}
+
+impl Topology {
+    /// Directory of the admin's own Python modules; `None` if there is no Python among the files.
+    pub fn modules(&self) -> Option<String> {
+        self.files.keys().any(|path| path.ends_with(".py")).then(|| super::process::modules(&self.root))
+    }
 }
 
 impl Venv {

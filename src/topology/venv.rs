@@ -43,6 +43,8 @@ pub(super) fn build(
                 format!("matrix-synapse[{}]=={version}", extras.join(",")),
                 "psycopg2-binary".to_owned(),
             ];
+            let more = synapse.packages.iter().map(|package| package.value.clone());
+            let requirements: Vec<String> = requirements.into_iter().chain(more).collect();
             let constraints = catalogue.constraints(version);
             let request = format!("{}\n\n{}\n\n{REVISION}", requirements.join("\n"), constraints.join("\n"));
             let key = format!("{version}-{}", &sha256_hex(request.as_bytes())[..12]);

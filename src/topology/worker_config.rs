@@ -10,7 +10,7 @@ use super::instances::Seat;
 use super::placement::LOOPBACK;
 use super::roles::Role;
 use super::secrets;
-use super::shared_config::{database, log_config, replication_listener};
+use super::shared_config::{database, log_config, metrics_listener, replication_listener};
 
 /// The worker's file; secrets as `{"secret": NAME}`.
 pub(super) fn build(
@@ -77,5 +77,6 @@ fn listeners(draft: &Draft<'_>, seat: &Seat, role: &Role) -> Value {
     if let Some(port) = draft.port(&seat.name, "replication") {
         listeners.push(replication_listener(&draft.placement.replication(&seat.host), port));
     }
+    listeners.extend(metrics_listener(draft, &seat.name, &seat.host));
     Value::Array(listeners)
 }

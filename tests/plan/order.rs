@@ -60,6 +60,7 @@ pub fn assert_valid(world: &World, plan: &Plan) {
         })
         .collect();
     let rank = |step: &Step, unit: &str| match stages.get(&(step.host.as_str(), unit)) {
+        Some(Stage::Mount) => -1,
         Some(Stage::Datastore) => 0,
         Some(Stage::Main) => 1,
         Some(Stage::Writer) => 2,

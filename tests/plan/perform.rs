@@ -121,7 +121,7 @@ impl World {
                     self.machine(host).staged.append(&mut scratch.nodes);
                 }
             }
-            Action::Validate { .. } | Action::CheckPostgresql { .. } => {}
+            Action::Validate { .. } | Action::CheckPostgresql { .. } | Action::ProbeMedia { .. } => {}
             Action::Swap { files, .. } => self.swap(host, files, parts),
             Action::RaiseDirective { path, directive, value, .. } => {
                 let machine = self.machine(host);

@@ -215,7 +215,7 @@ fn pools() {
         error: worker "media" handles media and "sync"
           media processes do nothing else: give the rest a pool of its own
         error: media processes are on hosts "hs1" and "hs2"
-          put all of them on "hs1": they share one media directory
+          put all of them on "hs1", or write media_store: {path: /srv/media, mount_unit: srv-media.mount} under synapse for a store that both hosts mount
           - the others are here
         "#,
     );

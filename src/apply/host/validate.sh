@@ -57,6 +57,8 @@ import json, os, sys
 from synapse.config.homeserver import HomeServerConfig
 import yaml
 bad = 0
+if sys.argv[2]:
+    sys.path.insert(0, sys.argv[2])
 for name, paths in json.loads(sys.argv[1]):
     arguments = [word for path in paths for word in ("--config-path", path)]
     try:
@@ -78,8 +80,8 @@ for name, paths in json.loads(sys.argv[1]):
 sys.exit(bad)
 '
 
-validate_synapse() { # USER PYTHON PROCESSES-AS-JSON DIRECTORY...
-    local user=$1 python=$2 processes=$3
-    shift 3
-    in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- "$python" -I -c "$synapse_check" "$processes"
+validate_synapse() { # USER PYTHON PROCESSES-AS-JSON MODULES DIRECTORY...
+    local user=$1 python=$2 processes=$3 modules=$4
+    shift 4
+    in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- "$python" -I -B -c "$synapse_check" "$processes" "$modules"
 }

@@ -5,19 +5,17 @@
 use serde_json::{Value, json};
 
 use crate::inventory::ProxyKind;
-use crate::topology::{HostNode, Topology};
+use crate::topology::{App, HostNode, Topology};
 
-/// Directory of the media store.
-pub(super) fn media(topology: &Topology) -> String {
-    let path = topology.shared_config.get("media_store_path").and_then(Value::as_str);
-    path.map_or_else(|| format!("{}/data/media_store", topology.root), ToOwned::to_owned)
+/// What every process may write to; all else is read-only for it.
+pub(super) fn data(topology: &Topology) -> String {
+    format!("{}/data", topology.root)
 }
 
-/// What Synapse may write to; all else is read-only for it.
-pub(super) fn write_paths(topology: &Topology) -> Vec<String> {
-    let data = format!("{}/data", topology.root);
-    let media = media(topology);
-    if media.starts_with(&format!("{data}/")) { vec![data] } else { vec![data, media] }
+/// The media store, if it lies outside of what every process may write to.
+pub(super) fn media_outside(topology: &Topology) -> Option<&str> {
+    let media = topology.media.path.as_str();
+    (!media.starts_with(&format!("{}/", data(topology)))).then_some(media)
 }
 
 fn directory(path: String, owner: &str, group: &str, mode: &str, keep: bool) -> Value {
@@ -52,19 +50,45 @@ pub(super) fn all(topology: &Topology, node: &HostNode, secrets: bool) -> Vec<Va
         out.push(directory(format!("{root}/conf/conf.d"), "root", group, "0750", true));
         out.push(directory(format!("{root}/conf/log"), "root", group, "0750", false));
         out.push(directory(format!("{root}/conf/workers"), "root", group, "0750", false));
-        let mut writable = write_paths(topology);
-        let media = media(topology);
-        if !writable.contains(&media) {
-            writable.push(media);
+        let mut writable = vec![data(topology)];
+        if topology.media.hosts.contains(&node.name) || media_outside(topology).is_none() {
+            writable.push(topology.media.path.clone());
         }
         for instance in topology.instances.iter().filter(|instance| instance.host == node.name) {
             writable.extend(instance.logging.directory.clone().filter(|path| !writable.contains(path)));
         }
         out.extend(writable.into_iter().map(|path| directory(path, user, user, "0750", true)));
     }
+    if node.synapse {
+        out.extend(modules(topology).into_iter().map(|path| directory(path, "root", group, "0750", false)));
+    }
+    if prometheus(topology, node) {
+        out.push(directory(format!("{root}/prometheus"), "root", "root", "0755", false));
+    }
     if node.proxy && topology.proxy.as_ref().is_some_and(|proxy| proxy.kind != ProxyKind::Haproxy) {
         out.push(directory(format!("{root}/nginx"), "root", "root", "0755", false));
         out.push(directory(format!("{root}/nginx/worker"), "root", "root", "0755", false));
     }
     out
+}
+
+/// Whether this host holds the document for Prometheus.
+pub(super) fn prometheus(topology: &Topology, node: &HostNode) -> bool {
+    let main = topology.instances.iter().find(|instance| instance.app == App::Homeserver);
+    topology.metrics.is_some() && main.is_some_and(|main| main.host == node.name)
+}
+
+/// Directories of the admin's own files, each before what is in it.
+fn modules(topology: &Topology) -> Vec<String> {
+    let mut directories: Vec<String> = Vec::new();
+    for path in topology.files.keys() {
+        let below = path.strip_prefix(&topology.root).unwrap_or_default();
+        for (at, _) in below.match_indices('/').skip(1) {
+            let directory = format!("{}{}", topology.root, &below[..at]);
+            if !directories.contains(&directory) {
+                directories.push(directory);
+            }
+        }
+    }
+    directories
 }

@@ -46,11 +46,20 @@ pub(super) fn host(topology: &Topology, node: &HostNode) -> Value {
         "secrets": secrets,
         "workers": workers,
         "unit_files": units::files(topology, &here),
-        "unit_folders": units::folders(&here),
+        "unit_folders": units::folders(topology, &here),
         "synapse_units": here.iter().map(|instance| &instance.unit).collect::<Vec<_>>(),
         "shared_inputs": shared,
         "instances": instances,
+        "files": files(topology, node),
+        "prometheus": directories::prometheus(topology, node),
+        "mounts_media": topology.media.mount_unit.is_some() && topology.media.hosts.contains(&node.name),
     })
+}
+
+/// The admin's own files.
+fn files(topology: &Topology, node: &HostNode) -> Vec<Value> {
+    let files = topology.files.iter().filter(|_| node.synapse);
+    files.map(|(path, text)| json!({"path": path, "text": text})).collect()
 }
 
 fn instance(topology: &Topology, instance: &Instance) -> Value {

@@ -12,7 +12,7 @@ mod units;
 
 use super::{haproxy, nginx};
 use crate::inventory::{ProxyKind, Tls};
-use crate::topology::{App, ProxyNode, Topology};
+use crate::topology::{App, ProxyNode, Topology, file_sd};
 
 /// All names as one mapping. Paths are absolute, ports are numbers, what does not exist on this
 /// host or in this topology is `null`, `false` or an empty list, never missing.
@@ -48,8 +48,10 @@ fn synapse(topology: &Topology) -> Value {
         "user": topology.user,
         "prefix": topology.prefix,
         "config": topology.shared_config,
-        "media": directories::media(topology),
-        "write_paths": directories::write_paths(topology),
+        "media": topology.media.path,
+        "write_paths": [directories::data(topology)],
+        "mount_unit": topology.media.mount_unit,
+        "file_sd": file_sd(topology),
     })
 }
 

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::directories;
 use crate::topology::{App, Instance, Limits, Topology};
 
 /// Unit files this host needs: `file` below /etc/systemd/system, `unit_name` of `units/`, the units
@@ -42,12 +43,12 @@ pub(super) fn files(topology: &Topology, here: &[&Instance]) -> Vec<Value> {
             })),
         }
     }
-    for instance in here.iter().filter(|instance| has_drop_in(instance)) {
+    for instance in here.iter().filter(|instance| has_drop_in(topology, instance)) {
         out.push(json!({
             "file": format!("{}.d/{prefix}.conf", instance.unit),
             "unit_name": "process",
             "inputs_of": [instance.unit],
-            "process": process(instance),
+            "process": process(topology, instance),
         }));
     }
     out.push(json!({
@@ -59,7 +60,11 @@ pub(super) fn files(topology: &Topology, here: &[&Instance]) -> Vec<Value> {
 }
 
 /// What the drop-in of one process says: lists of lines, as `units/process.yaml` names them.
-fn process(instance: &Instance) -> Value {
+fn process(topology: &Topology, instance: &Instance) -> Value {
+    let media = uses_media(topology, instance);
+    let write_paths = instance.logging.directory.iter().map(String::as_str);
+    let write_paths = write_paths.chain(directories::media_outside(topology).filter(|_| media));
+    let mount = topology.media.mount_unit.iter().filter(|_| media).collect::<Vec<_>>();
     let limits = &instance.limits;
     let words: Vec<String> =
         instance.environment.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -69,19 +74,32 @@ fn process(instance: &Instance) -> Value {
         "memory_high": limits.memory_high.iter().collect::<Vec<_>>(),
         "cpu_quota": limits.cpu_quota.iter().map(|percent| json!({"percent": percent})).collect::<Vec<_>>(),
         "nice": limits.nice.iter().collect::<Vec<_>>(),
-        "write_paths": instance.logging.directory.iter().map(|path| json!({"words": [path]})).collect::<Vec<_>>(),
+        "write_paths": write_paths.map(|path| json!({"words": [path]})).collect::<Vec<_>>(),
+        "mount_unit": mount,
+        "mounts_for": directories::media_outside(topology).filter(|_| media).into_iter().collect::<Vec<_>>(),
     })
 }
 
 /// Whether a process has anything that its unit file does not say.
-fn has_drop_in(instance: &Instance) -> bool {
+fn has_drop_in(topology: &Topology, instance: &Instance) -> bool {
     !instance.environment.is_empty()
         || instance.limits != Limits::default()
         || instance.logging.directory.is_some()
+        || (uses_media(topology, instance)
+            && (directories::media_outside(topology).is_some() || topology.media.mount_unit.is_some()))
+}
+
+/// Whether a process reads and writes media: media workers, or main if there are none.
+fn uses_media(topology: &Topology, instance: &Instance) -> bool {
+    match instance.app {
+        App::MediaRepository => true,
+        App::Homeserver => !topology.instances.iter().any(|one| one.app == App::MediaRepository),
+        App::GenericWorker => false,
+    }
 }
 
 /// Directories of drop-ins.
-pub(super) fn folders(here: &[&Instance]) -> Vec<Value> {
+pub(super) fn folders(topology: &Topology, here: &[&Instance]) -> Vec<Value> {
     let folder = |instance: &&Instance| json!({"path": format!("/etc/systemd/system/{}.d", instance.unit)});
-    here.iter().filter(|instance| has_drop_in(instance)).map(folder).collect()
+    here.iter().filter(|instance| has_drop_in(topology, instance)).map(folder).collect()
 }

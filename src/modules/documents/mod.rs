@@ -4,6 +4,7 @@
 //! room: decisions about Synapse (the topology has made them), values of secrets.
 
 mod config_yaml;
+mod file_sd;
 mod log_yaml;
 mod pgpass;
 mod redis_conf;
@@ -14,12 +15,13 @@ use serde_json::Value;
 use super::interpolate::{Problem, Scope};
 use crate::resource::Content;
 
-const NAMES: [&str; 5] = ["config_yaml", "log_yaml", "pgpass", "redis_conf", "worker_yaml"];
+const NAMES: [&str; 6] = ["config_yaml", "file_sd", "log_yaml", "pgpass", "redis_conf", "worker_yaml"];
 
 /// The document called `name`.
 pub(super) fn document(name: &str, scope: Scope<'_>) -> Result<Content, Problem> {
     match name {
         "config_yaml" => config_yaml::content(scope),
+        "file_sd" => file_sd::content(scope),
         "log_yaml" => log_yaml::content(scope),
         "pgpass" => pgpass::content(scope),
         "redis_conf" => redis_conf::content(scope),

@@ -8,6 +8,7 @@
 
 mod datastores;
 mod leaving;
+mod media;
 mod prepare;
 mod services;
 mod sets;
@@ -24,6 +25,8 @@ use crate::resource::{FileSet, Stage};
 pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Left) -> Vec<Step> {
     let mut builder =
         Builder { input, considered, left, steps: Vec::new(), last: BTreeMap::new(), gate: Vec::new() };
+    builder.services(Stage::Mount, &BTreeSet::new());
+    builder.gate();
     builder.prepare();
     builder.secrets();
     builder.venvs();
@@ -36,6 +39,8 @@ pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Lef
     builder.remove_drop_ins();
     builder.daemon_reload();
     builder.datastores();
+    builder.gate();
+    builder.probe_media();
     builder.gate();
     let mut vacated = builder.vacate();
     builder.gate();

@@ -88,7 +88,12 @@ impl<'a> Builder<'a, '_> {
                     })
                     .collect();
                 let python = format!("{}/bin/python", topology.venv.path);
-                let synapse = Some(SynapseCheck { python, user: topology.user.clone(), processes });
+                let synapse = Some(SynapseCheck {
+                    python,
+                    user: topology.user.clone(),
+                    processes,
+                    modules: topology.modules(),
+                });
                 Some(validate(synapse, Vec::new(), Vec::new()))
             }
             FileSet::Redis | FileSet::Plain => None,
