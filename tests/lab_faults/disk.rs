@@ -104,7 +104,7 @@ pub fn a_parent_is_somebody_elses(site: &Site) {
              && ln -s /srv/nobody/elsewhere {WORKERS}"
         ),
         &format!("rm {WORKERS} && mv /root/workers {WORKERS} && rm -r /srv/nobody"),
-        &["/opt/matrix/conf/workers is link to /srv/nobody/elsewhere, where a directory should be"],
+        &["/opt/matrix/conf/workers is a link to /srv/nobody/elsewhere, where a directory should be"],
     );
     check(
         site,
