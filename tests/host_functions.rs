@@ -115,7 +115,7 @@ fn a_directory_in_the_place_of_a_file_is_somebody_s() {
 fn a_package_s_own_user_writes_in_its_own_directory() {
     let scratch = Scratch::new("owner");
     let (ok, said) = scratch.run(
-        "mkdir d; chown nobody:nogroup d; printf 'secret' > $run/payload; stage_file redis $PWD/d/f nobody nogroup 0640 0 6 && swap redis $PWD/d/f",
+        "mkdir d; chown nobody:nogroup d; printf 'secret' > $run/payload; stage_file redis $PWD/d/f nobody nogroup 0640 0 6 && swap redis $PWD/d/f --",
     );
     assert!(ok, "{said}");
     let found = std::fs::metadata(scratch.path("d/f")).unwrap();
@@ -133,7 +133,7 @@ fn swap_puts_all_files_in_place_and_clears_what_a_killed_one_left() {
     std::fs::create_dir(scratch.path("d")).unwrap();
     std::fs::write(scratch.path("d/.a.synprov-0123456789"), "torn").unwrap();
     let (ok, said) = scratch.run(
-        "printf 'AAbbb' > $run/payload; stage_file nginx $PWD/d/a root root 0644 0 2 && stage_file nginx $PWD/d/b root root 0600 2 3 && swap nginx $PWD/d/a $PWD/d/b",
+        "printf 'AAbbb' > $run/payload; stage_file nginx $PWD/d/a root root 0644 0 2 && stage_file nginx $PWD/d/b root root 0600 2 3 && swap nginx $PWD/d/a $PWD/d/b --",
     );
     assert!(ok, "{said}");
     assert_eq!(names(&scratch.path("d")), ["a", "b"]);
@@ -148,7 +148,7 @@ fn swap_changes_nothing_if_one_of_its_files_cannot_be_written() {
     std::fs::create_dir_all(scratch.path("d/b")).unwrap();
     std::fs::write(scratch.path("d/a"), "old").unwrap();
     let (ok, said) = scratch.run(
-        "printf 'AAbbb' > $run/payload; stage_file nginx $PWD/d/a root root 0644 0 2 && stage_file nginx $PWD/d/b root root 0600 2 3 && swap nginx $PWD/d/a $PWD/d/b",
+        "printf 'AAbbb' > $run/payload; stage_file nginx $PWD/d/a root root 0644 0 2 && stage_file nginx $PWD/d/b root root 0600 2 3 && swap nginx $PWD/d/a $PWD/d/b --",
     );
     assert!(!ok, "{said}");
     assert_eq!(std::fs::read_to_string(scratch.path("d/a")).unwrap(), "old");
@@ -239,4 +239,101 @@ fn an_old_pip_is_renewed_before_it_is_asked_for_a_report() {
         assert!(ok, "{said}");
         assert_eq!(said.contains("install --quiet --upgrade"), renewed, "{version}: {said}");
     }
+}
+
+/// What stands in a directory: name to text; a link by its target.
+fn contents(directory: &Path) -> Vec<(String, String)> {
+    let text = |path: PathBuf| match std::fs::read_link(&path) {
+        Ok(target) => format!("-> {}", target.display()),
+        Err(_) => std::fs::read_to_string(path).unwrap(),
+    };
+    names(directory).into_iter().map(|name| (name.clone(), text(directory.join(name)))).collect()
+}
+
+const THREE: &str = "printf 'AABBCC' > $run/payload; for at in 0 2 4; do stage_file nginx $PWD/d/$at root root 0644 $at 2; done; ";
+
+#[test]
+fn a_set_is_put_in_place_and_taken_away_in_one_act_or_not_at_all() {
+    let scratch = Scratch::new("set");
+    let prepare = "rm -rf d; mkdir d; printf old > d/0; touch -d @1000 d/0; ln -s elsewhere d/2; printf leaves > d/gone; ";
+    let swap = "swap nginx $PWD/d/0 $PWD/d/2 $PWD/d/4 -- $PWD/d/gone $PWD/d/never";
+    let (ok, said) = scratch.run(&format!("{prepare}{THREE}{swap}"));
+    assert!(ok, "{said}");
+    let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let new = [pair("0", "AA"), pair("2", "BB"), pair("4", "CC")];
+    assert_eq!(contents(&scratch.path("d")), new);
+    // A rename or a removal fails, whichever: all is as before, to the time of its last change.
+    let old = [pair("0", "old"), pair("2", "-> elsewhere"), pair("gone", "leaves")];
+    for fails in [1, 2, 3, 4] {
+        let fault = format!(
+            "n=0; fails() {{ ((++n == {fails})) && echo 'no luck'; }}; \
+             mv() {{ [[ $* == *'/payload'* ]] || ! fails || return 1; command mv \"$@\"; }}; \
+             rm() {{ [[ $* != '-f -- '*/d/gone ]] || ! fails || return 1; command rm \"$@\"; }}; "
+        );
+        let (ok, said) = scratch.run(&format!("{prepare}{THREE}{fault}{swap}; [[ $? == 1 ]]"));
+        assert!(ok && said.contains("no luck") && said.contains("was put back"), "{fails}: {said}");
+        assert_eq!(contents(&scratch.path("d")), old, "{fails}");
+        assert_eq!(std::fs::metadata(scratch.path("d/0")).unwrap().mtime(), 1000);
+        assert!(!scratch.path("state/swapping").exists());
+    }
+    // What cannot be put back is said, and told apart.
+    let fault = "n=0; mv() { ((++n == 1)) && { command mv \"$@\"; return; }; return 1; }; ";
+    let (ok, said) = scratch.run(&format!("{prepare}{THREE}{fault}{swap}; [[ $? == 2 ]]"));
+    assert!(ok && said.contains("d/0 could not be put back"), "{said}");
+}
+
+#[test]
+fn what_a_swap_left_that_was_ended_in_the_middle_is_cleared_away_by_the_next_apply() {
+    let scratch = Scratch::new("middle");
+    let fault = "n=0; mv() { ((++n == 2)) && kill -9 $BASHPID; command mv \"$@\"; }; ";
+    let (ok, said) = scratch
+        .run(&format!("mkdir d; printf old > d/0; {THREE}{fault}swap nginx $PWD/d/0 $PWD/d/2 $PWD/d/4 --"));
+    assert!(!ok, "{said}");
+    assert_eq!(std::fs::read_to_string(scratch.path("d/0")).unwrap(), "AA");
+    assert!(names(&scratch.path("d")).len() > 1);
+    let (ok, said) = scratch.run("printf other > d/.mine; clear_swap");
+    assert!(ok, "{said}");
+    assert_eq!(names(&scratch.path("d")), [".mine", "0"]);
+    assert!(!scratch.path("state/swapping").exists());
+}
+
+#[test]
+fn a_file_with_secrets_that_was_put_back_is_still_known() {
+    let scratch = Scratch::new("known");
+    let code = "mkdir d; printf 'one' > d/0; printf '%s\t%s\tr\n' $PWD/d/0 $(sha256sum < d/0 | head -c 64) > state/digests; read_digests; \
+        want[$PWD/d/0]=-; paths=($PWD/d/0); printf 'AABBCC' > $run/payload; \
+        mv() { [[ $* == *d/0 ]] && return 1; command mv \"$@\"; }; \
+        for try in 1 2 3; do stage_file nginx $PWD/d/0 root root 0644 $try 2; remember_digest nginx $PWD/d/0 r; swap nginx $PWD/d/0 -- && exit 1; done; \
+        applied_digest=() previous_digest=(); read_digests; probe_paths";
+    let (_, said) = scratch.run(code);
+    assert!(said.contains("d/0\tsame"), "{said}");
+}
+
+#[test]
+fn a_validation_does_not_see_what_goes_with_the_set() {
+    let scratch = Scratch::new("whiteout");
+    let (ok, said) = scratch.run(
+        "mkdir d; touch d/old d/kept; printf new > $run/payload; stage_file nginx $PWD/d/new root root 0644 0 3; \
+         stage_absence nginx $PWD/d/old && in_place nginx $PWD/d -- ls $PWD/d",
+    );
+    assert!(ok, "{said}");
+    assert_eq!(said, "kept\nnew\n");
+    assert!(scratch.path("d/old").exists());
+}
+
+#[test]
+fn a_step_that_has_succeeded_writes_its_last_lines_with_what_only_it_could_tell() {
+    let scratch = Scratch::new("last");
+    let (ok, said) = scratch.run(
+        "answer started a@b.service abc 17; answer revision key 0123 > /dev/null; answer venv /v d1; \
+         printf 'x (invocation of a@b.service) (workers of a@b.service) (known after apply: key) (packages of /v) (invocation of c)\n' > $run/payload; \
+         record_done 0 $(stat -c %s $run/payload)",
+    );
+    assert!(ok, "{said}");
+    let record = std::fs::read_to_string(scratch.path("state/record")).unwrap();
+    assert_eq!(record, "x abc 17 0123 d1 (invocation of c)\n");
+    // Nobody listens any more: it does so all the same.
+    let (ok, said) = scratch.run("exec {out}>&-; answer revision key 0123 && printf 'k (known after apply: key)\n' > $run/payload && record_done 0 27");
+    assert!(ok, "{said}");
+    assert!(std::fs::read_to_string(scratch.path("state/record")).unwrap().ends_with("k 0123\n"));
 }

@@ -57,16 +57,27 @@ impl Frame {
         Secret::new(bytes)
     }
 
+    /// Lines for the record once everything before them in this frame has succeeded; what only the host
+    /// can tell stands in them as a name ([`super::ledger::Ledger::promise`]).
+    pub fn done(&mut self, lines: &str) {
+        if !lines.is_empty() {
+            let [offset, length] = self.attach(lines.as_bytes());
+            self.call(["record_done", &offset, &length]);
+        }
+    }
+
     /// Appends what `action` does. A service other than main may take `ready_seconds`; `secret` gives
     /// values, only staging and secrets ask for them.
     ///
     /// `resolved`: sets of Python packages that pip chose earlier in this apply, by Python tag.
+    /// `before`: record lines that hold again if a set could not be put in place.
     pub fn act(
         &mut self,
         action: &Action,
         ready_seconds: u32,
         secret: impl Fn(&str) -> Option<Secret>,
         resolved: &IndexMap<String, Vec<String>>,
+        before: &str,
     ) -> Result<(), QuoteError> {
         self.ready_seconds = ready_seconds;
         match action {
@@ -94,7 +105,12 @@ impl Frame {
                     locked.iter().chain(resolved.iter().filter(|(tag, _)| !locked.contains_key(*tag)));
                 self.venv(path, requirements, constraints, known);
             }
-            Action::Stage { set, files } => self.stage(*set, files, secret)?,
+            Action::Stage { set, files, gone } => {
+                self.stage(*set, files, secret)?;
+                for path in gone {
+                    self.call(["stage_absence", set.name(), path]);
+                }
+            }
             Action::Validate { set, over, synapse, files, links } => {
                 let over = over.iter().map(String::as_str);
                 match (set, synapse) {
@@ -118,15 +134,7 @@ impl Frame {
                     _ => {}
                 }
             }
-            Action::Swap { set, files, .. } => {
-                for file in files.iter().filter(|file| !file.content.secrets().is_empty()) {
-                    let [offset, length] = self.attach(file.content.redacted().as_bytes());
-                    self.call(["remember_secretful", set.name(), &file.path, &file.digest, &offset, &length]);
-                }
-                self.call(
-                    ["swap", set.name()].into_iter().chain(files.iter().map(|file| file.path.as_str())),
-                );
-            }
+            Action::Swap { set, files, gone, .. } => self.swap(*set, files, gone, before),
             Action::RaiseDirective { path, directive, value, .. } => {
                 self.call(["raise_directive", path, directive, &value.to_string()]);
             }
@@ -172,7 +180,7 @@ impl Frame {
                 }
                 self.call(["stop_unit", unit, if *disable { "disable" } else { "keep" }]);
             }
-            Action::Remove { files, directories } => {
+            Action::Remove { files, directories, .. } => {
                 for (path, copy) in files {
                     self.call(["remove_file", path, if *copy { "copy" } else { "drop" }]);
                 }
@@ -217,6 +225,27 @@ impl Frame {
             self.call(["stage_file", set.name(), path, owner, group, mode, &offset, &length]);
         }
         Ok(())
+    }
+
+    fn swap(&mut self, set: FileSet, files: &[StagedFile], gone: &[(String, bool)], before: &str) {
+        let secretful = || files.iter().filter(|file| !file.content.secrets().is_empty());
+        for file in secretful() {
+            self.call(["remember_digest", set.name(), &file.path, &file.digest]);
+        }
+        for (path, _) in gone.iter().filter(|(_, copy)| *copy) {
+            self.call(["keep_copy", path]);
+        }
+        let words = ["swap", set.name()].into_iter().chain(files.iter().map(|file| file.path.as_str()));
+        let words = words.chain(["--"]).chain(gone.iter().map(|(path, _)| path.as_str()));
+        let words: Vec<String> = words.map(shell).collect();
+        let [offset, length] = self.attach(before.as_bytes());
+        let words = words.join(" ");
+        self.code
+            .push_str(&format!("{words} || {{ (($? != 1)) || record_append {offset} {length}; exit 1; }}\n"));
+        for file in secretful() {
+            let [offset, length] = self.attach(file.content.redacted().as_bytes());
+            self.call(["remember_text", &file.path, &offset, &length]);
+        }
     }
 
     fn start(&mut self, services: &[Startable]) {

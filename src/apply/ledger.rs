@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use crate::facts::record::{
-    self, Attributes, Entry, FORMAT, Header, Record, RecordedInstance, RecordedTopology,
-};
+use crate::facts::record::{self, Attributes, Entry, FORMAT, Header, Record};
 use crate::facts::{HostFacts, record::Started};
+use crate::plan::Plan;
 use crate::plan::input::unknown_revision;
+use crate::plan::remember::remembered;
 use crate::plan::step::{Action, Step};
 use crate::plan::values::KNOWN_AFTER_APPLY;
-use crate::plan::{Plan, order};
 use crate::secret::Secret;
 use crate::topology::Topology;
 
@@ -94,13 +93,18 @@ impl<'a> Ledger<'a> {
             on_the_way(address, &mut entry);
             lines.push_str(&entry.line(address));
         }
-        if let Action::Swap { owes, .. } | Action::RaiseDirective { owes, .. } = &step.action {
-            for (address, reason) in owes {
-                let Some(mut entry) = record.entries.get(address).cloned() else { continue };
-                if let Some(started) = &mut entry.started {
-                    started.owed = Some(reason.clone());
-                    lines.push_str(&entry.line(address));
+        for (address, reason) in step.action.owes() {
+            let Some(mut entry) = record.entries.get(address).cloned() else { continue };
+            if let Some(started) = &mut entry.started {
+                started.owed = Some(reason.clone());
+                // It is owed to what runs now, whoever started that.
+                if let Some(unit) = self.facts[&step.host].units.get(unit_of(address)) {
+                    started.invocation.clone_from(&unit.invocation);
+                    if entry.meta.get("reload").is_some_and(|reload| reload == "true") {
+                        started.workers = unit.newest_worker();
+                    }
                 }
+                lines.push_str(&entry.line(address));
             }
         }
         if let Action::Stop { unit, disable: false, .. } = &step.action {
@@ -133,23 +137,65 @@ impl<'a> Ledger<'a> {
         step.completes.iter().chain(restarted)
     }
 
+    /// Record lines that take back what [`Ledger::before`] wrote for a set that was not put in place after all.
+    pub fn undone(&self, step: &Step) -> String {
+        if !matches!(step.action, Action::Swap { .. }) {
+            return String::new();
+        }
+        let record = &self.facts[&step.host].record;
+        let earlier = || self.plan.steps.iter().filter(|other| other.host == step.host && other.id < step.id);
+        let owed_before = |address: &String| {
+            earlier().any(|other| other.action.owes().iter().any(|(owed, _)| owed == address))
+        };
+        let owed = step.action.owes().iter().map(|(address, _)| address);
+        step.completes
+            .iter()
+            .chain(owed.filter(|address| !owed_before(address)))
+            .map(|address| {
+                record
+                    .entries
+                    .get(address)
+                    .map_or_else(|| record::forget(address), |entry| entry.line(address))
+            })
+            .collect()
+    }
+
     /// Record lines that say that `step` is done.
     pub fn after(&self, step: &Step) -> String {
+        self.done(step, &[], None)
+    }
+
+    /// The same lines before the step has begun: what only the host can tell then stands in them as
+    /// `(invocation of UNIT)`, `(workers of UNIT)`, `(packages of VENV)`, `(known after apply: SECRET)`.
+    pub fn promise(&self, step: &Step) -> String {
+        let secret = match &step.action {
+            Action::GenerateSecret { file, .. } | Action::PutSecret { file, .. } => Some(file.name.as_str()),
+            _ => None,
+        };
+        self.done(step, &step.action.awaited(), secret)
+    }
+
+    fn done(&self, step: &Step, awaited: &[&str], unknown: Option<&str>) -> String {
         let mut lines = String::new();
         for address in self.touched(step) {
-            if let Some(entry) = self.entry(&step.host, address) {
+            if let Some(entry) = self.entry(&step.host, address, awaited, unknown) {
                 lines.push_str(&entry.line(address));
             }
         }
-        if let Action::Remove { files, directories } = &step.action {
-            let gone = |name: &str| {
+        let gone = |name: &str| match &step.action {
+            Action::Remove { files, directories, .. } => {
                 files.iter().any(|(path, _)| path == name) || directories.iter().any(|path| path == name)
-            };
-            for (host, address) in &self.plan.forgotten {
-                let name = address.split_once(':').map_or("", |(_, name)| name);
-                if *host == step.host && gone(name) {
-                    lines.push_str(&record::forget(address));
-                }
+            }
+            Action::Swap { gone, .. } => gone.iter().any(|(path, _)| path == name),
+            // One that serves us no longer.
+            Action::Reload { service } => service.unit == name,
+            Action::Stop { unit, disable: true, .. } => unit == name,
+            _ => false,
+        };
+        for (host, address) in &self.plan.forgotten {
+            let name = address.split_once(':').map_or("", |(_, name)| name);
+            if *host == step.host && gone(name) {
+                lines.push_str(&record::forget(address));
             }
         }
         lines
@@ -173,33 +219,40 @@ impl<'a> Ledger<'a> {
         };
         let prefix = format!("{host}/");
         let entries = self.plan.entries.keys().filter(|address| address.starts_with(&prefix));
-        let entries =
-            entries.filter_map(|address| Some((address.clone(), self.entry(host, address)?))).collect();
+        let entries = entries
+            .filter_map(|address| Some((address.clone(), self.entry(host, address, &[], None)?)))
+            .collect();
         let main = topology.instances.first().is_some_and(|main| main.host == host);
-        let topology = main.then(|| recorded(topology, addresses));
+        let topology = main.then(|| {
+            let took_part = |host: &str| self.facts.contains_key(host);
+            remembered(topology, addresses, took_part, facts.record.topology.as_ref())
+        });
         Record { header: Some(header), topology, entries }.text()
     }
 
-    /// The entry of a resource with everything known filled in.
-    fn entry(&self, host: &str, address: &str) -> Option<Entry> {
+    /// The entry of a resource with everything known filled in. Nothing is known yet of the start of
+    /// `awaited` units and of the value of the secret `unknown`.
+    fn entry(&self, host: &str, address: &str, awaited: &[&str], unknown: Option<&str>) -> Option<Entry> {
         let mut entry = self.plan.entries.get(address)?.clone();
         let name = address.split_once(':').map_or("", |(_, name)| name);
         if let Some(applied) = &mut entry.applied {
-            self.fill(host, applied);
+            self.fill(host, applied, unknown);
             if let Some(packages) =
                 applied.get_mut("packages").filter(|packages| *packages == KNOWN_AFTER_APPLY)
-                && let Some(digest) = self.venvs.get(&(host.to_owned(), name.to_owned()))
             {
-                packages.clone_from(digest);
+                let digest = self.venvs.get(&(host.to_owned(), name.to_owned())).cloned();
+                *packages = digest.unwrap_or_else(|| format!("(packages of {name})"));
             }
         }
         if let Some(started) = &mut entry.started {
-            self.fill(host, &mut started.inputs);
+            self.fill(host, &mut started.inputs, unknown);
             let seen = self.started.get(&(host.to_owned(), name.to_owned())).cloned().or_else(|| {
                 let unit = self.facts[host].units.get(name)?;
                 Some((unit.invocation.clone(), unit.newest_worker()))
             });
-            let (invocation, workers) = seen.unwrap_or_default();
+            let promised = || (format!("(invocation of {name})"), format!("(workers of {name})"));
+            let (invocation, workers) =
+                if awaited.contains(&name) { promised() } else { seen.unwrap_or_default() };
             let reloads = entry.meta.get("reload").is_some_and(|reload| reload == "true");
             let workers = if reloads { workers } else { String::new() };
             *started =
@@ -208,12 +261,12 @@ impl<'a> Ledger<'a> {
         Some(entry)
     }
 
-    fn fill(&self, host: &str, attributes: &mut Attributes) {
+    fn fill(&self, host: &str, attributes: &mut Attributes, unknown: Option<&str>) {
         for ((of, name), revision) in &self.revisions {
-            if of == host {
-                let unknown = unknown_revision(name);
-                for value in attributes.values_mut().filter(|value| value.contains(&unknown)) {
-                    *value = value.replace(&unknown, revision);
+            if of == host && unknown != Some(name) {
+                let mark = unknown_revision(name);
+                for value in attributes.values_mut().filter(|value| value.contains(&mark)) {
+                    *value = value.replace(&mark, revision);
                 }
             }
         }
@@ -229,16 +282,7 @@ fn on_the_way(address: &str, entry: &mut Entry) {
     }
 }
 
-fn recorded(topology: &Topology, addresses: &BTreeMap<String, String>) -> RecordedTopology {
-    let instances = topology.instances.iter().map(|instance| {
-        let ports = [("client", instance.client_port), ("replication", instance.replication_port)];
-        let recorded = RecordedInstance {
-            host: instance.host.clone(),
-            unit: instance.unit.clone(),
-            ports: ports.into_iter().filter_map(|(name, port)| Some((name.to_owned(), port?))).collect(),
-            holds: order::holds(instance),
-        };
-        (instance.name.clone(), recorded)
-    });
-    RecordedTopology { hosts: addresses.clone(), instances: instances.collect() }
+/// The unit of a service's address.
+fn unit_of(address: &str) -> &str {
+    address.split_once("/service:").map_or("", |(_, unit)| unit)
 }

@@ -2,7 +2,7 @@
 //!
 //! A single thread owns all of it; hosts' threads only carry orders and news.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -31,8 +31,6 @@ pub(super) struct Run<'a> {
     ledger: Ledger<'a>,
     hosts: &'a IndexMap<String, Sender<Order>>,
     states: Vec<State>,
-    /// Record lines each host has yet to write.
-    unwritten: BTreeMap<String, String>,
     /// What each busy host is doing: a step's number, or a name of ours.
     busy: BTreeMap<String, String>,
     /// Secrets being fetched, so that each is fetched once.
@@ -53,7 +51,6 @@ impl<'a> Run<'a> {
             ledger: Ledger::new(plan, facts, job.secrets),
             hosts,
             states: vec![State::Waiting; plan.steps.len()],
-            unwritten: BTreeMap::new(),
             busy: BTreeMap::new(),
             fetching: BTreeSet::new(),
             gone: BTreeMap::new(),
@@ -86,8 +83,8 @@ impl<'a> Run<'a> {
             }
         }
         let finished = self.states.iter().all(|state| *state == State::Over(Outcome::Done));
-        if self.job.interrupts.count.load(Ordering::Relaxed) < 2 {
-            self.write_records(finished, news, observer);
+        if finished && self.job.interrupts.count.load(Ordering::Relaxed) < 2 {
+            self.write_records(news, observer);
         }
         let leave = self.job.interrupts.count.load(Ordering::Relaxed) > 1;
         for orders in self.hosts.values() {
@@ -170,15 +167,15 @@ impl<'a> Run<'a> {
 
     fn begin(&mut self, step: &Step, observer: &mut dyn Observer) {
         let mut frame = Frame::default();
-        let mut lines = self.unwritten.remove(&step.host).unwrap_or_default();
-        lines.push_str(&self.ledger.before(step));
-        frame.record(&lines);
+        frame.record(&self.ledger.before(step));
         let outcome = frame.act(
             &step.action,
             self.job.ready_seconds,
             |name| self.ledger.secret(name).cloned(),
             &self.ledger.resolved,
+            &self.ledger.undone(step),
         );
+        frame.done(&self.ledger.promise(step));
         observer.begins(step);
         match outcome {
             Ok(()) => {
@@ -239,12 +236,9 @@ impl<'a> Run<'a> {
                     }
                 } else if let Some(step) = step {
                     let outcome = if ok { Outcome::Done } else { Outcome::Failed(tail) };
-                    if ok {
-                        if matches!(step.action, Action::BuildVenv { .. }) && !self.ledger.resolved.is_empty()
-                        {
-                            observer.resolved(&self.ledger.resolved);
-                        }
-                        self.unwritten.entry(host.to_owned()).or_default().push_str(&self.ledger.after(step));
+                    let built = ok && matches!(step.action, Action::BuildVenv { .. });
+                    if built && !self.ledger.resolved.is_empty() {
+                        observer.resolved(&self.ledger.resolved);
                     }
                     observer.ends(step, &outcome);
                     self.states[step.id] = State::Over(outcome);
@@ -278,26 +272,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The last word to every host: what it still has to write, and, if all went well, the whole record.
-    fn write_records(
-        &mut self,
-        finished: bool,
-        news: &Receiver<(String, News)>,
-        observer: &mut dyn Observer,
-    ) {
-        let hosts: VecDeque<String> =
+    /// All went well: the last word to every host is its whole record, in place of the journal.
+    fn write_records(&mut self, news: &Receiver<(String, News)>, observer: &mut dyn Observer) {
+        if self.plan.is_empty() && self.plan.unsettled.is_empty() {
+            return;
+        }
+        let hosts: Vec<String> =
             self.hosts.keys().filter(|host| !self.gone.contains_key(*host)).cloned().collect();
         for host in hosts {
             let mut frame = Frame::default();
-            frame.record(&self.unwritten.remove(&host).unwrap_or_default());
-            if finished && !self.plan.is_empty() {
-                frame.finish(&self.ledger.record(
-                    &host,
-                    self.job.topology,
-                    self.job.modules,
-                    self.job.addresses,
-                ));
-            }
+            frame.finish(&self.ledger.record(&host, self.job.topology, self.job.modules, self.job.addresses));
             self.send(&host, "record".to_owned(), &frame);
         }
         while !self.busy.is_empty() && self.job.interrupts.count.load(Ordering::Relaxed) < 2 {

@@ -97,13 +97,18 @@ pub fn apply_loaded(mut loaded: Loaded, arguments: &ApplyArgs, output: &Output) 
     if !plan.refusals.is_empty() {
         return Exit::Error;
     }
-    if plan.is_empty() {
+    if plan.is_empty() && !plan.unsettled.is_empty() {
+        output.talk(&format!(
+            "An apply was cut short at its end; its record is completed on {}.\n",
+            plan.unsettled.join(", ")
+        ));
+    } else if plan.is_empty() {
         if arguments.json {
             output.result(&format!("{:#}\n", json!({"format_version": 1, "succeeded": true, "steps": []})));
         }
         return Exit::Done;
     }
-    if !arguments.yes && !confirmed(output) {
+    if !plan.is_empty() && !arguments.yes && !confirmed(output) {
         return Exit::Error;
     }
     let connections = std::mem::take(&mut surveyed.connections);
@@ -175,7 +180,7 @@ fn perform(
             let seconds = began.elapsed().as_secs();
             if arguments.json {
                 output.result(&json_report(&report, seconds));
-            } else {
+            } else if !plan.is_empty() || !report.succeeded() {
                 output.result(&report::text(&report, output.color, seconds));
             }
             exit(&report)

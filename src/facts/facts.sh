@@ -67,7 +67,10 @@ read_record() {
         case ${BASH_REMATCH[1]} in
             file) recorded[${BASH_REMATCH[2]}]=$line; add_path "${BASH_REMATCH[2]}" - ;;
             directory) add_path "${BASH_REMATCH[2]}" - ;;
-            service) add_unit "${BASH_REMATCH[2]}" ;;
+            service)
+                add_unit "${BASH_REMATCH[2]}"
+                [[ $line == *'"reload":"true"'* ]] && reloads[${BASH_REMATCH[2]}]=1
+                ;;
         esac
     done
 }
@@ -216,7 +219,7 @@ read_digests() {
     [[ -r $state/digests ]] || return 0
     while IFS=$'\t' read -r path real redacted; do
         # The line before the last counts too: a swap may have died between writing this down and the rename.
-        [[ -n ${applied_digest[$path]-} ]] && previous_digest[$path]=${applied_digest[$path]}
+        [[ -n ${applied_digest[$path]-} && ${applied_digest[$path]} != "$real" ]] && previous_digest[$path]=${applied_digest[$path]}
         applied_digest[$path]=$real applied_redacted[$path]=$redacted secretful[$path]=1
     done < "$state/digests"
 }

@@ -2,8 +2,8 @@
 //!
 //! A journal of lines in `/var/lib/synprov/SERVER_NAME/record`, one resource a line, the last line
 //! for an address wins, a line without its newline at the end of the file is a torn write and is
-//! ignored. Before a step changes things it appends what they are about to be (`pending`), after
-//! it what they are (`applied`): whatever was killed in between is neither lost nor called drift.
+//! ignored. Before a step changes things it appends what they are about to be (`pending`), at its
+//! end what they are (`applied`): whatever was killed in between is neither lost nor called drift.
 //! No secret is ever in it.
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use super::change::{Cause, Change, Operation, differences};
 use super::reason;
 use super::{Input, desired_addresses};
 use crate::facts::record::{Entry, RecordedInstance};
-use crate::plan::values;
+use crate::plan::{service, values};
 
 /// nginx's unit, which is not ours and stays where it leaves.
 pub(super) const NGINX: &str = "nginx.service";
@@ -24,6 +24,10 @@ pub(super) struct Left {
     pub drop_ins: Vec<(String, String, bool)>,
     /// Files of an nginx that serves us no longer: host, path, keep a copy.
     pub proxy_files: Vec<(String, String, bool)>,
+    /// Files of an nginx that goes on serving us: they go with the others of its set.
+    pub nginx_files: Vec<(String, String, bool)>,
+    /// An nginx that serves us no longer and is owed a reload by an apply that died: host, reason.
+    pub owed: Vec<(String, String)>,
     /// Directories to remove if empty: host, path.
     pub directories: Vec<(String, String)>,
     /// Record entries that go: host, address.
@@ -85,6 +89,9 @@ impl Left {
             _ => false,
         };
         self.forgotten.push((host.to_owned(), address.to_owned()));
+        if let (NGINX, Some(reason)) = (name, service::owed(facts.units.get(NGINX), entry)) {
+            self.owed.push((host.to_owned(), reason.to_owned()));
+        }
         let change = |operation, cause, attributes| Change {
             address: address.to_owned(),
             host: host.to_owned(),
@@ -112,7 +119,9 @@ impl Left {
             "file" => {
                 let file = (host.to_owned(), name.to_owned(), edited);
                 let of_nginx = entry.meta.get("set").map(String::as_str) == Some("nginx");
-                if of_nginx && !runs_on(input, host, NGINX) {
+                if of_nginx && runs_on(input, host, NGINX) {
+                    self.nginx_files.push(file);
+                } else if of_nginx {
                     self.proxy_files.push(file);
                 } else if drop_in_of(input, host, name) {
                     self.drop_ins.push(file);

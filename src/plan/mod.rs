@@ -13,6 +13,7 @@ mod limit;
 pub(crate) mod order;
 pub mod reason;
 mod refuse;
+pub mod remember;
 pub mod service;
 pub mod step;
 pub mod values;
@@ -51,6 +52,10 @@ pub struct Plan {
     /// Addresses the records forget.
     #[serde(skip)]
     pub forgotten: Vec<(String, String)>,
+    /// Hosts whose record does not say yet what is: an apply that was cut short had done everything
+    /// but that. An apply with nothing else to do writes it.
+    #[serde(skip)]
+    pub unsettled: Vec<String>,
 }
 
 /// Why a plan may not be applied.
@@ -101,6 +106,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let unchanged = considered.iter().filter(|one| one.change.is_none()).count();
     let steps = order::steps(input, &considered, &left);
     let refusals = refuse::refusals(input, &considered, &steps);
+    let unsettled = remember::unsettled(input, &left.forgotten);
     let mut changes: Vec<Change> = considered.into_iter().filter_map(|one| one.change).collect();
     changes.extend(left.changes);
     let position = |host: &str| input.facts.get_index_of(host);
@@ -115,6 +121,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         unchanged,
         entries,
         forgotten: left.forgotten,
+        unsettled,
     }
 }
 

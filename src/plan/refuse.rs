@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::change::Cause;
+use super::leave::recorded_instances;
+use super::order::datastores::REDIS;
 use super::service::is_active;
 use super::step::{Action, Step};
 use super::{Considered, Input, Refusal, limit};
@@ -192,7 +194,11 @@ fn python_too_old(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refus
 /// The whole homeserver stands still while its datastore restarts: never by surprise.
 fn datastore_restart(input: &Input<'_>, considered: &[Considered<'_>], steps: &[Step]) -> Vec<Refusal> {
     let running = input.topology.instances.first().is_some_and(|main| {
-        input.facts.get(&main.host).and_then(|facts| facts.units.get(&main.unit)).is_some_and(is_active)
+        // Under the name it has, or had.
+        let recorded = recorded_instances(input).filter(|(name, _)| **name == main.name);
+        let units = recorded.map(|(_, was)| (&was.host, &was.unit)).chain([(&main.host, &main.unit)]);
+        let mut found = units.filter_map(|(host, unit)| input.facts.get(host)?.units.get(unit));
+        found.any(is_active)
     });
     if input.allow.datastore_restart || !running {
         return Vec::new();
@@ -207,6 +213,8 @@ fn datastore_restart(input: &Input<'_>, considered: &[Considered<'_>], steps: &[
         .filter(|step| match &step.action {
             Action::PreparePostgresql { restart, .. } => restart.is_some(),
             Action::Restart { service } => datastore(&service.unit),
+            // Another one takes its place, and everybody is without it meanwhile.
+            Action::Stop { unit, drain_seconds: 0, .. } => unit.starts_with(REDIS),
             _ => false,
         })
         .map(|step| {

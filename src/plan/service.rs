@@ -134,6 +134,14 @@ fn active(fact: &UnitFact) -> String {
     }
 }
 
+/// What an apply that died owes to a unit that still runs as it did then.
+pub(super) fn owed<'e>(fact: Option<&UnitFact>, entry: &'e Entry) -> Option<&'e str> {
+    let (fact, started) = (fact.filter(|fact| is_active(fact))?, entry.started.as_ref()?);
+    let reload = entry.meta.get("reload").is_some_and(|reload| reload == "true");
+    let same = started.invocation == fact.invocation && (!reload || started.workers == fact.newest_worker());
+    started.owed.as_deref().filter(|_| same)
+}
+
 /// Why a running process has to take its configuration over again; `None`: it need not.
 fn outdated(
     fact: &UnitFact,
@@ -149,11 +157,8 @@ fn outdated(
         return Some(format!("somebody changed {path}; it may have read that"));
     }
     let started = entry.and_then(|entry| entry.started.as_ref());
-    if let Some(owed) = started.and_then(|started| started.owed.as_ref())
-        && started.is_some_and(|started| started.invocation == fact.invocation)
-        && (!reload || started.is_some_and(|started| started.workers == fact.newest_worker()))
-    {
-        return Some(owed.clone());
+    if let Some(owed) = entry.and_then(|entry| owed(Some(fact), entry)) {
+        return Some(owed.to_owned());
     }
     let known = started.map(|started| &started.inputs);
     let labels =

@@ -132,6 +132,9 @@ pub enum Action {
         set: FileSet,
         /// The files.
         files: Vec<StagedFile>,
+        /// Paths that go together with this set: the validation does not see them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        gone: Vec<String>,
     },
     /// Checks the staged set as if it were in place; stops before anything changed.
     Validate {
@@ -149,12 +152,15 @@ pub enum Action {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         links: Vec<(String, String)>,
     },
-    /// Puts the staged files in place, each atomically.
+    /// Puts the staged files in place, all of them or none.
     Swap {
         /// The set.
         set: FileSet,
         /// Their paths.
         files: Vec<StagedFile>,
+        /// Files that go in the same act, with whether a copy is kept.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        gone: Vec<(String, bool)>,
         /// Services that have to restart because of it, with the reason: owed from here on.
         owes: Vec<(String, String)>,
     },
@@ -245,6 +251,9 @@ pub enum Action {
         files: Vec<(String, bool)>,
         /// Directories, deepest first.
         directories: Vec<String>,
+        /// Services that have to take it over, with the reason: owed from here on.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        owes: Vec<(String, String)>,
     },
 }
 
@@ -275,6 +284,27 @@ pub struct SynapseCheck {
 }
 
 impl Action {
+    /// Services that owe a restart or a reload once this is done: address, reason.
+    pub fn owes(&self) -> &[(String, String)] {
+        match self {
+            Action::Swap { owes, .. } | Action::RaiseDirective { owes, .. } | Action::Remove { owes, .. } => {
+                owes
+            }
+            _ => &[],
+        }
+    }
+
+    /// Units that are running and ready when this has succeeded: their new start is known then.
+    pub fn awaited(&self) -> Vec<&str> {
+        match self {
+            Action::Start { services } => services.iter().map(|service| service.unit.as_str()).collect(),
+            Action::Restart { service }
+            | Action::Reload { service }
+            | Action::PreparePostgresql { restart: Some(service), .. } => vec![&service.unit],
+            _ => Vec::new(),
+        }
+    }
+
     /// One line for people: `restart matrix_main.service`.
     pub fn title(&self) -> String {
         let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
@@ -296,12 +326,19 @@ impl Action {
             Action::BuildVenv { path, .. } => {
                 format!("build {path}, resolving its packages {}", super::values::KNOWN_AFTER_APPLY)
             }
-            Action::Stage { set, files } => {
+            Action::Stage { set, files, .. } => {
                 format!("stage {}", staged(*set, files))
             }
             Action::Validate { set, .. } => format!("validate {} as if in place", noun(*set)),
-            Action::Swap { set, files, .. } => {
-                format!("put {} in place", staged(*set, files))
+            Action::Swap { set, files, gone, .. } => {
+                let put = format!("put {} in place", staged(*set, files));
+                match (files.as_slice(), gone.as_slice()) {
+                    (_, []) => put,
+                    ([], [(path, _)]) => format!("remove {path}"),
+                    ([], gone) => format!("remove {} {}", gone.len(), noun(*set)),
+                    (_, [(path, _)]) => format!("{put}, remove {path}"),
+                    (_, gone) => format!("{put}, remove {}", gone.len()),
+                }
             }
             Action::RaiseDirective { path, directive, value, .. } => {
                 format!("raise {directive} to {value} in {path}")
@@ -326,7 +363,7 @@ impl Action {
             Action::Stop { unit, disable, .. } => {
                 format!("stop {}{unit}", if *disable { "and disable " } else { "" })
             }
-            Action::Remove { files, directories } => match (files.as_slice(), directories.as_slice()) {
+            Action::Remove { files, directories, .. } => match (files.as_slice(), directories.as_slice()) {
                 ([(path, _)], []) => format!("remove {path}"),
                 ([], [path]) => format!("remove {path}"),
                 (files, []) => format!("remove {} files", files.len()),

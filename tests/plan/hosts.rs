@@ -222,3 +222,34 @@ fn a_mask_is_undone_like_any_other_change_of_somebodys() {
     assert_eq!(changed, [("matrix_generic_worker@client.service", Cause::Drift)]);
     world.settled().assert_settled();
 }
+
+#[test]
+fn after_a_limited_run_main_remembers_of_the_others_what_they_were() {
+    let mut world = World::model(SMALL);
+    let before = world.machine("hs1").recorded().topology.unwrap();
+    // A worker more on each host, and a host more; only main's host is applied.
+    world.becomes(
+        &format!("{SMALL}  here: {{host: hs1, handles: [initial_sync]}}\n  there: {{host: hs2, handles: [initial_sync]}}\n  far: {{host: hs3, handles: [initial_sync]}}\n")
+            .replace("synapse:", "  hs3: {address: 192.0.2.3, internal_address: 10.8.0.3, user: root}\nsynapse:"),
+    );
+    world.excluded = vec!["hs2".to_owned(), "hs3".to_owned()];
+    world.allow.datastore_restart = true;
+    let plan = world.plan();
+    assert_eq!(plan.refusals, []);
+    world.apply(&plan);
+    world.assert_settled();
+    let after = world.machine("hs1").recorded().topology.unwrap();
+    assert_eq!(after.hosts, before.hosts);
+    let names: Vec<&String> =
+        after.instances.keys().filter(|name| !before.instances.contains_key(*name)).collect();
+    assert_eq!(names, ["here"]);
+    // What hs2 ran it still runs, though the inventory asks for less there.
+    let mut less = World::model(SMALL);
+    less.becomes(&without("sync"));
+    less.excluded = vec!["hs2".to_owned()];
+    let plan = less.plan();
+    assert_eq!(plan.refusals, []);
+    less.apply(&plan);
+    let after = less.machine("hs1").recorded().topology.unwrap();
+    assert_eq!(after.instances.get("sync"), before.instances.get("sync"));
+}

@@ -25,9 +25,10 @@ fn said(plan: &Plan, host: &str, kind: &str, name: &str) -> String {
     for step in plan.steps.iter().filter(|step| step.host == host) {
         let concerns = step.completes.contains(&change.address)
             || match &step.action {
-                Action::Remove { files, directories } => {
+                Action::Remove { files, directories, .. } => {
                     files.iter().any(|(path, _)| path == name) || directories.iter().any(|path| path == name)
                 }
+                Action::Swap { gone, .. } => gone.iter().any(|(path, _)| path == name),
                 Action::Stop { unit, .. } => unit == name,
                 _ => false,
             };

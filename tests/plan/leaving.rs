@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use synprov::plan::Plan;
 use synprov::plan::change::{Cause, Operation};
 use synprov::plan::step::Action;
+use synprov::resource::FileSet;
 
 use crate::causes::{SMALL, changed};
 use crate::machine::Kind;
 use crate::order::assert_valid;
+use crate::perform::Killed;
 use crate::world::World;
 
 const UNIT: &str = "matrix_generic_worker@client.service";
@@ -177,4 +179,92 @@ fn a_proxy_that_leaves_a_host_serves_no_longer_there() {
     assert!(
         !plan.steps.iter().any(|step| step.host == "hs1" && matches!(step.action, Action::Reload { .. }))
     );
+}
+
+#[test]
+fn an_nginx_that_serves_us_no_longer_is_owed_its_reload_until_it_had_it() {
+    let mut model = World::model(SMALL);
+    // Somebody reloaded it by hand before: what it is owed, it is owed as it runs now.
+    let now = model.tick();
+    model.machine("hs1").start("nginx.service", now, true);
+    model.becomes(&SMALL.replace("proxy: {host: hs1", "proxy: {host: hs2"));
+    let plan = model.plan();
+    let remove = plan.steps.iter().position(|step| {
+        step.host == "hs1" && matches!(&step.action, Action::Remove { files, .. } if files.iter().any(|(path, _)| path.contains("nginx")))
+    });
+    let remove = remove.unwrap();
+    for done in [usize::MAX, 1, 100] {
+        let mut world = model.clone();
+        world.apply_killed(&plan, Killed { at: remove, done });
+        let again = world.plan();
+        assert_valid(&world, &again);
+        let reload = again
+            .steps
+            .iter()
+            .position(|step| step.host == "hs1" && matches!(step.action, Action::Reload { .. }));
+        assert!(reload.is_some(), "{}", crate::tell(&again));
+        // Again, and once it had it, no more.
+        world.apply_killed(&again, Killed { at: reload.unwrap(), done: usize::MAX });
+        let third = world.plan();
+        assert!(
+            !third.steps.iter().any(|step| matches!(step.action, Action::Reload { .. })),
+            "{}",
+            crate::tell(&third)
+        );
+        world.apply(&third);
+        world.assert_settled();
+    }
+    // Reloaded by hand after that: nothing is owed any more.
+    model.apply_killed(&plan, Killed { at: remove, done: usize::MAX });
+    let now = model.tick();
+    model.machine("hs1").units.get_mut("nginx.service").unwrap().workers =
+        vec![(3, crate::machine::ticks(now))];
+    assert!(!model.plan().steps.iter().any(|step| matches!(step.action, Action::Reload { .. })));
+}
+
+#[test]
+fn files_of_nginx_leave_with_the_set_that_no_longer_needs_them() {
+    // The site has another name: nginx, which reads the whole directory, never sees both.
+    let old = "/etc/nginx/conf.d/matrix.conf";
+    let with = SMALL.replace(
+        "postgresql: {host: hs1}",
+        "postgresql: {external: {host: 192.0.2.9, database: synapse, user: synapse}}",
+    );
+    let mut world = World::model(&with);
+    world.becomes(&with.replace("  server_name:", "  prefix: chat\n  server_name:"));
+    let refused = world.plan().refusals;
+    assert!(refused.len() == 1 && refused[0].summary.contains("redis-server@matrix"), "{refused:#?}");
+    world.allow.datastore_restart = true;
+    let plan = world.plan();
+    assert_eq!(plan.refusals, [], "{}", crate::tell(&plan));
+    assert_valid(&world, &plan);
+    let staged = position(
+        &plan,
+        |action| matches!(action, Action::Stage { set: FileSet::Nginx, gone, .. } if gone.iter().any(|path| path == old)),
+    );
+    let validated = position(
+        &plan,
+        |action| matches!(action, Action::Validate { set: FileSet::Nginx, over, .. } if over.iter().any(|path| path == "/etc/nginx/conf.d")),
+    );
+    let swapped = position(
+        &plan,
+        |action| matches!(action, Action::Swap { set: FileSet::Nginx, gone, .. } if gone.iter().any(|(path, _)| path == old)),
+    );
+    assert!(staged < validated && validated < swapped);
+    // Each process has another unit: the old one stops before the new one starts.
+    for (old, new) in [
+        ("redis-server@matrix.service", "redis-server@chat.service"),
+        ("matrix_main.service", "chat_main.service"),
+        (UNIT, "chat_generic_worker@client.service"),
+    ] {
+        let start = position(
+            &plan,
+            |action| matches!(action, Action::Start { services } if services.iter().any(|one| one.unit == new)),
+        );
+        assert!(position(&plan, stops(old)) < start, "{old}\n{}", crate::tell(&plan));
+    }
+    world.apply(&plan);
+    world.assert_settled();
+    assert_eq!(world.machine("hs1").text(old), None);
+    assert!(world.machine("hs1").text("/etc/nginx/conf.d/chat.conf").is_some());
 }

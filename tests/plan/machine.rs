@@ -108,9 +108,11 @@ impl Machine {
 
     /// Whether the unit's own file, or its template's, is there. Packages bring theirs elsewhere.
     pub fn has_unit_file(&self, unit: &str) -> bool {
-        let theirs = ["nginx.service", "postgresql.service", "redis-server@matrix.service"];
+        let theirs = ["nginx.service", "postgresql.service"];
         let file = |path: &String| concerns(path, unit) && !path.contains(".d/");
-        (theirs.contains(&unit) && self.units.contains_key(unit)) || self.nodes.keys().any(file)
+        // Debian's template for any instance.
+        let redis = unit.starts_with("redis-server@") && self.packages.contains("redis-server");
+        redis || (theirs.contains(&unit) && self.units.contains_key(unit)) || self.nodes.keys().any(file)
     }
 
     /// The record as the host's journal says.
@@ -212,7 +214,10 @@ impl Machine {
             };
             match kind {
                 "file" | "directory" => drop(wanted.entry(name).or_insert_with(|| "-".to_owned())),
-                "service" if !facts.units.contains_key(name) => self.answer_unit(name, false, &mut facts),
+                "service" if !facts.units.contains_key(name) => {
+                    let reloads = record.entries[address].meta.get("reload").is_some_and(|it| it == "true");
+                    self.answer_unit(name, reloads, &mut facts);
+                }
                 _ => {}
             }
         }

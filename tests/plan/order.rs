@@ -92,6 +92,17 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 {
                     before(earlier, step)
                 }
+                // What is refused leaves nothing behind where units are.
+                (Action::Validate { .. }, Action::MakeDirectories { directories })
+                    if directories.iter().any(|made| made.path.contains(".service.d")) =>
+                {
+                    before(earlier, step)
+                }
+                (Action::MakeDirectories { .. }, Action::Swap { set: FileSet::Systemd, .. })
+                    if earlier.host == step.host =>
+                {
+                    before(earlier, step)
+                }
                 (Action::InstallPackages { .. }, _) if earlier.host == step.host && earlier.id != step.id => {
                     before(earlier, step)
                 }
@@ -183,9 +194,10 @@ fn completed(plan: &Plan) {
         if change.operation == Operation::Delete {
             let done = plan.steps.iter().any(|step| match &step.action {
                 Action::Stop { unit, disable, .. } => *unit == change.name && *disable,
-                Action::Remove { files, directories } => {
+                Action::Remove { files, directories, .. } => {
                     files.iter().any(|(path, _)| *path == change.name) || directories.contains(&change.name)
                 }
+                Action::Swap { gone, .. } => gone.iter().any(|(path, _)| *path == change.name),
                 _ => false,
             });
             assert!(done, "{} is deleted by no step\n{}", change.address, crate::tell(plan));

@@ -16,7 +16,9 @@ use synprov::secret::sha256_hex;
 use crate::machine::{Kind, Machine, idle, ticks};
 use crate::world::{MODULES, World};
 
-/// Where a synprov dies: before step `at` has begun (`done` is 0), or with `done` parts of it done.
+/// Where an apply dies. If it is synprov that dies, the step finishes, with its last word in the record
+/// (`done` is `usize::MAX`); if it is the host, it has not begun (0), or `done` parts of it are done and
+/// nothing says so.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Killed {
     pub at: usize,
@@ -29,8 +31,7 @@ impl World {
         self.perform(plan, None);
     }
 
-    /// Does a part and dies: what a step is about to do is recorded before it, that it is done only
-    /// with the next thing the host is sent.
+    /// Does a part and dies.
     pub fn apply_killed(&mut self, plan: &Plan, killed: Killed) {
         self.perform(plan, Some(killed));
     }
@@ -38,22 +39,52 @@ impl World {
     fn perform(&mut self, plan: &Plan, killed: Option<Killed>) {
         let facts = self.facts();
         let mut ledger = Ledger::new(plan, &facts, &BTreeMap::new());
-        let mut unwritten: BTreeMap<String, String> = BTreeMap::new();
         for step in &plan.steps {
             let parts = match killed {
                 Some(killed) if step.id > killed.at => return,
                 Some(killed) if step.id == killed.at => killed.done,
                 _ => usize::MAX,
             };
-            let lines = unwritten.remove(&step.host).unwrap_or_default() + &ledger.before(step);
-            self.machine(&step.host).record.push_str(&lines);
+            self.machine(&step.host).record.push_str(&ledger.before(step));
+            let promised = ledger.promise(step);
             self.act(step, parts, &mut ledger);
-            unwritten.insert(step.host.clone(), ledger.after(step));
+            if parts == usize::MAX {
+                let lines = ledger.after(step);
+                assert_eq!(self.told(step, promised), lines, "what the host writes by itself");
+                self.machine(&step.host).record.push_str(&lines);
+            }
         }
-        if killed.is_some() || plan.is_empty() {
+        if killed.is_some() || (plan.is_empty() && plan.unsettled.is_empty()) {
             return;
         }
         self.write_records(&ledger, &facts);
+    }
+
+    /// The set of a step cannot be put in place: nothing of it is, and the apply ends.
+    pub fn apply_put_back(&mut self, plan: &Plan, at: usize) {
+        let facts = self.facts();
+        self.apply_killed(plan, Killed { at, done: 0 });
+        let step = &plan.steps[at];
+        let undone = Ledger::new(plan, &facts, &BTreeMap::new()).undone(step);
+        self.machine(&step.host).record.push_str(&undone);
+    }
+
+    /// The lines a step was given, with what only its host can tell put in by the host (`record_done`).
+    fn told(&mut self, step: &Step, mut lines: String) -> String {
+        let machine = self.machine(&step.host);
+        for unit in step.action.awaited() {
+            let fact = &machine.units[unit];
+            lines = lines.replace(&format!("(invocation of {unit})"), &fact.invocation);
+            lines = lines.replace(&format!("(workers of {unit})"), &fact.newest_worker());
+        }
+        if let Action::GenerateSecret { file, .. } | Action::PutSecret { file, .. } = &step.action {
+            let revision = machine.revision(machine.text(&file.path).unwrap());
+            lines = lines.replace(&format!("(known after apply: {})", file.name), &revision);
+        }
+        if let Action::BuildVenv { path, .. } = &step.action {
+            lines = lines.replace(&format!("(packages of {path})"), &machine.venvs[path].packages);
+        }
+        lines
     }
 
     fn write_records(&mut self, ledger: &Ledger<'_>, facts: &IndexMap<String, HostFacts>) {
@@ -122,7 +153,11 @@ impl World {
                 }
             }
             Action::Validate { .. } | Action::CheckPostgresql { .. } | Action::ProbeMedia { .. } => {}
-            Action::Swap { files, .. } => self.swap(host, files, parts),
+            Action::Swap { files, gone, .. } => {
+                self.swap(host, files, parts);
+                let left = parts.saturating_sub(files.len());
+                gone.iter().take(left).for_each(|(path, _)| drop(self.machine(host).nodes.remove(path)));
+            }
             Action::RaiseDirective { path, directive, value, .. } => {
                 let machine = self.machine(host);
                 let found = machine.directives.get_mut(&(directive.clone(), path.clone())).unwrap();
@@ -147,6 +182,13 @@ impl World {
                 postgresql.peers.sort();
                 if restart.is_some() {
                     machine.start("postgresql.service", now, false);
+                    let fact = &machine.units["postgresql.service"];
+                    ledger.started(
+                        host,
+                        "postgresql.service".to_owned(),
+                        fact.invocation.clone(),
+                        String::new(),
+                    );
                 }
             }
             Action::Start { services } => {
@@ -184,7 +226,7 @@ impl World {
                     fact.file_state = "disabled".to_owned();
                 }
             }
-            Action::Remove { files, directories } => {
+            Action::Remove { files, directories, .. } => {
                 for (path, _) in files.iter().take(parts) {
                     self.machine(host).nodes.remove(path);
                     self.machine(host).unit_file_changed(path);

@@ -2,6 +2,7 @@
 
 use synprov::plan::change::Cause;
 use synprov::plan::step::Action;
+use synprov::resource::FileSet;
 
 use crate::causes::{SMALL, changed};
 use crate::leaving::brought;
@@ -119,4 +120,80 @@ fn a_unit_that_is_outdated_and_disabled_is_mended_in_one_go() {
     let plan = world.plan();
     world.apply(&plan);
     world.assert_settled();
+}
+
+#[test]
+fn an_apply_that_dies_after_its_last_step_leaves_records_that_say_what_is() {
+    let mut world = World::model(SMALL);
+    // A worker less, another option, a stream that moves: all that a record knows.
+    let other = SMALL.replace("10K", "20K").replace("handles: [sync]", "handles: [sync], writes: [typing]");
+    world.becomes(&other.replace("  sender: {host: hs2, runs: [federation_sender]}\n", ""));
+    let plan = world.plan();
+    world.apply_killed(&plan, Killed { at: plan.steps.len() - 1, done: usize::MAX });
+    let entries = world.machine("hs1").recorded().entries;
+    let unsaid: Vec<&String> = entries
+        .iter()
+        .filter(|(_, entry)| {
+            entry.pending.is_some() || entry.started.iter().any(|started| started.owed.is_some())
+        })
+        .map(|(address, _)| address)
+        .collect();
+    assert_eq!(unsaid, [] as [&String; 0]);
+    // What somebody does from now on is somebody's.
+    let mut touched = world.clone();
+    touched.machine("hs1").units.get_mut(CLIENT).unwrap().active = "inactive".to_owned();
+    touched.machine("hs1").node(YAML).mode = "0666".to_owned();
+    let drift = touched.plan();
+    for name in [CLIENT, YAML] {
+        assert_eq!(changed(&drift, name).cause, Cause::Drift, "{}", crate::tell(&drift));
+    }
+    // Nothing is left to do, but main's host remembers another topology until an apply says so.
+    let empty = world.plan();
+    assert!(empty.is_empty(), "{}", crate::tell(&empty));
+    assert_eq!(empty.unsettled, ["hs1"]);
+    world.apply(&empty);
+    world.assert_settled();
+}
+
+#[test]
+fn a_host_that_dies_between_an_act_and_its_line_is_settled_by_an_apply_with_nothing_to_do() {
+    let mut world = World::model(SMALL);
+    world.becomes(&SMALL.replace("10K", "20K"));
+    let plan = world.plan();
+    world.apply_killed(&plan, Killed { at: plan.steps.len() - 1, done: 100 });
+    let empty = world.plan();
+    assert!(empty.is_empty(), "{}", crate::tell(&empty));
+    assert_eq!(empty.unsettled, ["hs1"]);
+    world.apply(&empty);
+    world.assert_settled();
+    world.machine("hs1").units.get_mut(CLIENT).unwrap().active = "inactive".to_owned();
+    assert_eq!(changed(&world.plan(), CLIENT).cause, Cause::Drift);
+}
+
+#[test]
+fn a_set_that_could_not_be_put_in_place_owes_nothing_and_is_no_unfinished_work() {
+    let mut world = World::model(SMALL);
+    let before = world.clone();
+    world.becomes(&SMALL.replace("10K", "20K"));
+    let plan = world.plan();
+    let swap = plan.steps.iter().position(|step| matches!(step.action, Action::Swap { .. })).unwrap();
+    world.apply_put_back(&plan, swap);
+    assert_eq!(world.machine("hs1").recorded(), before.machines["hs1"].recorded());
+    assert_eq!(brought(&world.plan()), [CLIENT]);
+    // The inventory goes back: nothing was done, so nothing is to be undone.
+    world.becomes(SMALL);
+    world.assert_settled();
+}
+
+#[test]
+fn a_set_that_is_put_back_forgets_no_restart_owed_for_another_set() {
+    let text = SMALL.replace("handles: [client_reader], ", "handles: [client_reader], cache_factor: 2.0, ");
+    let mut world = World::model(SMALL);
+    world.becomes(&text.replace("10K", "20K"));
+    let plan = world.plan();
+    let systemd =
+        plan.steps.iter().position(|step| matches!(step.action, Action::Swap { set: FileSet::Systemd, .. }));
+    world.apply_put_back(&plan, systemd.unwrap());
+    world.becomes(&SMALL.replace("10K", "20K"));
+    assert_eq!(brought(&world.plan()), [CLIENT], "{}", crate::tell(&world.plan()));
 }

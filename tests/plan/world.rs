@@ -126,6 +126,7 @@ impl World {
     pub fn assert_settled(&self) {
         let plan = self.plan();
         assert!(plan.is_empty() && plan.refusals.is_empty(), "not settled: {}", crate::tell(&plan));
+        assert_eq!(plan.unsettled, [] as [&str; 0], "the records do not say what is");
         let counted: usize = self
             .topology
             .hosts

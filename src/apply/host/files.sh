@@ -68,11 +68,14 @@ remove_file() { # PATH KEEP-A-COPY
         safe_directory "${1%/*}" || return 1
         owner=root
     fi
-    if [[ $2 == copy ]]; then
-        mkdir -p -m 0700 -- "$state/removed" && cp --archive --no-dereference --backup=numbered -- "$1" "$state/removed/${1//\//%}" || return 1
-        complain "somebody had changed $1; a copy is $state/removed/${1//\//%}"
-    fi
+    if [[ $2 == copy ]]; then keep_copy "$1" || return 1; fi
     if [[ $owner == root ]]; then rm -f -- "$1"; else as_owner "$owner" "$owner" 'rm -f -- "$1"' "$1"; fi
+}
+
+keep_copy() { # PATH, which somebody had changed and which goes
+    [[ -e $1 || -L $1 ]] || return 0
+    mkdir -p -m 0700 -- "$state/removed" && cp --archive --no-dereference --backup=numbered -- "$1" "$state/removed/${1//\//%}" || return 1
+    complain "somebody had changed $1; a copy is $state/removed/${1//\//%}"
 }
 
 remove_directory() { # PATH

@@ -8,11 +8,21 @@ prepare_state() {
     fi
     # A line that lost its end to a power cut must not swallow the next one.
     if [[ -s $state/record && -n $(tail -c 1 "$state/record") ]]; then printf '\n' >> "$state/record"; fi
+    clear_swap
     rm -rf -- $stage
 }
 
 record_append() { # OFFSET LENGTH
     slice "$1" "$2" >> "$state/record" && sync "$state/record"
+}
+
+# What a step that has succeeded leaves behind. Its lines come with it, so that nobody has to be there any more
+# when it ends; what only the step could tell stands in them as a name, and `answer` knows the value.
+record_done() { # OFFSET LENGTH
+    local lines name
+    lines=$(slice "$1" "$2"; printf .)
+    for name in "${!revealed[@]}"; do lines=${lines//"$name"/"${revealed[$name]}"}; done
+    printf %s "${lines%.}" >> "$state/record" && sync "$state/record"
 }
 
 finish() { # OFFSET LENGTH: the whole record, in one piece

@@ -14,9 +14,17 @@ complain() {
     printf 'synprov: %s\n' "$*"
 }
 
-answer() { # FIELD...: tells the controller something while a step runs
+declare -A revealed=()
+
+answer() { # FIELD...: tells the controller something while a step runs, and remembers it for the record
     local IFS=$'\t'
-    printf '%s\n' "$*" >&"$out"
+    case $1 in
+        started) revealed["(invocation of $2)"]=$3 revealed["(workers of $2)"]=$4 ;;
+        revision) revealed["(known after apply: $2)"]=$3 ;;
+        venv) revealed["(packages of $2)"]=$3 ;;
+    esac
+    # The controller may be gone; a step that has begun finishes all the same.
+    { printf '%s\n' "$*" >&"$out"; } 2> /dev/null || return 0
 }
 
 take_lock() {

@@ -11,10 +11,30 @@ use crate::resource::{Body, Stage};
 /// Settings PostgreSQL reads only at its start (its manual, "Connections and Authentication").
 const AT_START_ONLY: [&str; 3] = ["listen_addresses", "max_connections", "port"];
 
+/// How Debian's instances of Redis begin.
+pub(in crate::plan) const REDIS: &str = "redis-server@";
+
 /// The unit of Debian's clusters.
 pub(super) const POSTGRESQL: &str = "postgresql.service";
 
 impl<'a> Builder<'a, '_> {
+    /// A Redis under another name (its prefix changed) listens where the old one does: that one stops first.
+    pub(super) fn replaced_redis(&mut self) -> BTreeSet<(String, String)> {
+        let mut stopped = BTreeSet::new();
+        for (host, unit, _) in self.left.units.iter().filter(|(_, unit, _)| unit.starts_with(REDIS)) {
+            let replaced = self.changed(host).iter().any(
+                |one| matches!(&one.resource.body, Body::Service { unit, .. } if unit.starts_with(REDIS)),
+            );
+            if replaced {
+                let (unit, ports) = (unit.clone(), Vec::new());
+                let action = Action::Stop { unit: unit.clone(), ports, drain_seconds: 0, disable: true };
+                self.push(host, action, "another Redis takes its place", Vec::new());
+                stopped.insert((host.clone(), unit));
+            }
+        }
+        stopped
+    }
+
     pub(super) fn datastores(&mut self) {
         self.services(Stage::Datastore, &BTreeSet::new());
         for host in self.hosts() {

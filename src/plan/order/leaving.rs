@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::super::leave::NGINX;
 use super::super::service::is_active;
 use super::super::step::{Action, Startable};
-use super::Builder;
 use super::sets::files_of;
+use super::{Builder, UNIT_FILES};
 use crate::resource::{Body, Ready, Stage};
 
 /// Longest wait for requests in flight before a leaving worker stops, seconds.
@@ -64,14 +64,21 @@ impl<'a> Builder<'a, '_> {
 
     fn former_proxy(&mut self, host: &str, reason: &str) {
         let files = files_of(&self.left.proxy_files, host);
-        if !files.is_empty() {
-            let action = Action::Remove { files, directories: Vec::new() };
+        let why = "it serves what was removed until it reads its files again";
+        let active = self.input.facts[host].units.get(NGINX).is_some_and(is_active);
+        let owed = self.left.owed.iter().any(|(of, _)| of == host);
+        let removed = !files.is_empty();
+        if removed {
+            let service = format!("/service:{NGINX}");
+            let recorded =
+                self.left.forgotten.iter().filter(|(of, address)| of == host && address.ends_with(&service));
+            let owes = recorded.map(|(_, address)| (address.clone(), why.to_owned())).collect();
+            let action = Action::Remove { files, directories: Vec::new(), owes };
             self.push(host, action, reason, Vec::new());
-            if self.input.facts[host].units.get(NGINX).is_some_and(is_active) {
-                let service = Startable { unit: NGINX.to_owned(), ready: Ready::default() };
-                let why = "it serves what was removed until it reads its files again";
-                self.push(host, Action::Reload { service }, why, Vec::new());
-            }
+        }
+        if active && (owed || removed) {
+            let service = Startable { unit: NGINX.to_owned(), ready: Ready::default() };
+            self.push(host, Action::Reload { service }, why, Vec::new());
         }
     }
 
@@ -89,8 +96,9 @@ impl<'a> Builder<'a, '_> {
             if files.is_empty() && directories.is_empty() {
                 continue;
             }
-            let units = files.iter().any(|(path, _)| path.starts_with("/etc/systemd/system/"));
-            self.push(&host, Action::Remove { files, directories }, "they left the inventory", Vec::new());
+            let units = files.iter().any(|(path, _)| path.starts_with(UNIT_FILES));
+            let action = Action::Remove { files, directories, owes: Vec::new() };
+            self.push(&host, action, "they left the inventory", Vec::new());
             if units {
                 self.push(&host, Action::DaemonReload, "unit files were removed", Vec::new());
             }

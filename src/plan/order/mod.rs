@@ -6,7 +6,7 @@
 //! then main, then stream writers, then other workers, then the proxy; what leaves stops last,
 //! unless something else takes over what it holds, then it stops first.
 
-mod datastores;
+pub(super) mod datastores;
 mod leaving;
 mod media;
 mod prepare;
@@ -34,15 +34,20 @@ pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Lef
     builder.stage_and_validate();
     builder.gate();
     for set in [FileSet::Plain, FileSet::Redis, FileSet::Synapse, FileSet::Systemd] {
+        if set == FileSet::Systemd {
+            builder.drop_in_directories();
+        }
         builder.swap(set);
     }
     builder.remove_drop_ins();
     builder.daemon_reload();
+    let replaced = builder.replaced_redis();
     builder.datastores();
     builder.gate();
     builder.probe_media();
     builder.gate();
     let mut vacated = builder.vacate();
+    vacated.extend(replaced);
     builder.gate();
     for stage in [Stage::Main, Stage::Writer, Stage::Worker, Stage::Target] {
         builder.services(stage, &vacated);
@@ -116,6 +121,9 @@ impl<'a> Builder<'a, '_> {
         considered.iter().filter(|one| one.resource.address.host == host && one.change.is_some()).collect()
     }
 }
+
+/// `/etc/systemd/system`, with the slash that its own files have behind it.
+const UNIT_FILES: &str = "/etc/systemd/system/";
 
 /// What an instance holds alone or as a shard: `writes:typing`, `runs:federation_sender`.
 pub(crate) fn holds(instance: &crate::topology::Instance) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::step::{Action, MadeDirectory, SecretFile};
-use super::{Builder, addresses, why};
+use super::{Builder, UNIT_FILES, addresses, why};
 use crate::resource::Body;
 use crate::topology::SecretShape;
 
@@ -31,31 +31,34 @@ impl<'a> Builder<'a, '_> {
                     self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
                 }
             }
-            let directories: Vec<_> = changed
-                .iter()
-                .filter(|one| matches!(one.resource.body, Body::Directory { .. }))
-                .copied()
-                .collect();
-            if !directories.is_empty() {
-                let made = directories
-                    .iter()
-                    .filter_map(|one| match &one.resource.body {
-                        Body::Directory { path, owner, group, mode, .. } => Some(MadeDirectory {
-                            path: path.clone(),
-                            owner: owner.clone(),
-                            group: group.clone(),
-                            mode: mode.clone(),
-                        }),
-                        _ => None,
-                    })
-                    .collect();
-                self.push(
-                    &host,
-                    Action::MakeDirectories { directories: made },
-                    why(&directories),
-                    addresses(&directories),
-                );
+            self.directories(&host, false);
+        }
+    }
+
+    /// Directories of drop-ins come with these, not before: what is refused until then leaves nothing behind.
+    pub(super) fn drop_in_directories(&mut self) {
+        for host in self.hosts() {
+            self.directories(&host, true);
+        }
+    }
+
+    fn directories(&mut self, host: &str, of_drop_ins: bool) {
+        let (mut ones, mut made) = (Vec::new(), Vec::new());
+        for one in self.changed(host) {
+            if let Body::Directory { path, owner, group, mode, .. } = &one.resource.body
+                && path.starts_with(UNIT_FILES) == of_drop_ins
+            {
+                ones.push(one);
+                made.push(MadeDirectory {
+                    path: path.clone(),
+                    owner: owner.clone(),
+                    group: group.clone(),
+                    mode: mode.clone(),
+                });
             }
+        }
+        if !ones.is_empty() {
+            self.push(host, Action::MakeDirectories { directories: made }, why(&ones), addresses(&ones));
         }
     }
 

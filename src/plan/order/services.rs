@@ -29,15 +29,18 @@ impl<'a> Builder<'a, '_> {
         }
         let mut vacated = BTreeSet::new();
         for (name, instance) in recorded {
-            let moved = topology.instances.iter().any(|now| &now.name == name && now.host != instance.host);
+            let now = topology.instances.iter().find(|now| &now.name == name);
+            let moved = now.is_some_and(|now| now.host != instance.host);
+            let renamed = now.filter(|now| now.unit != instance.unit);
             let taken = instance.holds.iter().find(|held| {
                 let (was, now) = (before.get(held.as_str()), after.get(*held));
                 // Held by others now (by main, if nobody is named), or a list that has another shape.
                 was != now
             });
-            let reason = match (moved, taken) {
-                (true, _) => "it runs on another host from now on".to_owned(),
-                (_, Some(held)) => format!("{held} is held by other processes from now on"),
+            let reason = match (moved, renamed, taken) {
+                (true, ..) => "it runs on another host from now on".to_owned(),
+                (_, Some(now), _) => format!("it is {} from now on", now.unit),
+                (_, _, Some(held)) => format!("{held} is held by other processes from now on"),
                 _ => continue,
             };
             let Some(facts) = self.input.facts.get(&instance.host) else { continue };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::Considered;
 use super::super::step::{Action, StagedFile, SynapseCheck};
-use super::{Builder, addresses, outdated, why};
+use super::{Builder, UNIT_FILES, addresses, outdated, why};
 use crate::resource::{Body, FileSet};
 
 impl<'a> Builder<'a, '_> {
@@ -32,14 +32,16 @@ impl<'a> Builder<'a, '_> {
         for host in self.hosts() {
             for set in FileSet::ALL {
                 let files = self.files(&host, set);
-                if files.is_empty() {
+                let gone: Vec<String> = self.gone(&host, set).into_iter().map(|(path, _)| path).collect();
+                if files.is_empty() && gone.is_empty() {
                     continue;
                 }
                 let ones: Vec<_> = files.iter().map(|(one, _)| *one).collect();
-                let reason = why(&ones);
+                let reason = why_swapped(&ones);
                 let files: Vec<StagedFile> = files.into_iter().map(|(_, file)| file).collect();
-                self.push(&host, Action::Stage { set, files: files.clone() }, reason, Vec::new());
-                if let Some(action) = self.validation(&host, set, &files) {
+                let action = Action::Stage { set, files: files.clone(), gone: gone.clone() };
+                self.push(&host, action, reason, Vec::new());
+                if let Some(action) = self.validation(&host, set, &files, &gone) {
                     self.push(
                         &host,
                         action,
@@ -51,8 +53,14 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    pub(super) fn validation(&self, host: &str, set: FileSet, files: &[StagedFile]) -> Option<Action> {
-        let over = overlaid(files);
+    /// Files that leave with a set: nginx reads whole directories, and must not see old and new together.
+    fn gone(&self, host: &str, set: FileSet) -> Vec<(String, bool)> {
+        if set == FileSet::Nginx { files_of(&self.left.nginx_files, host) } else { Vec::new() }
+    }
+
+    fn validation(&self, host: &str, set: FileSet, files: &[StagedFile], gone: &[String]) -> Option<Action> {
+        let over =
+            overlaid(files.iter().map(|file| file.path.as_str()).chain(gone.iter().map(String::as_str)));
         let validate = |synapse, files, links| Action::Validate { set, over, synapse, files, links };
         match set {
             FileSet::Nginx => Some(validate(None, Vec::new(), Vec::new())),
@@ -67,7 +75,7 @@ impl<'a> Builder<'a, '_> {
                 let units = files
                     .iter()
                     .map(|file| file.path.clone())
-                    .filter(|path| path.starts_with("/etc/systemd/system/"))
+                    .filter(|path| path.starts_with(UNIT_FILES))
                     .filter(|path| path.ends_with(".service") || path.ends_with(".target"))
                     .collect();
                 Some(validate(None, units, Vec::new()))
@@ -102,16 +110,17 @@ impl<'a> Builder<'a, '_> {
 
     pub(super) fn swap(&mut self, set: FileSet) {
         for host in self.hosts() {
-            let files = self.files(&host, set);
-            if files.is_empty() {
+            let (files, gone) = (self.files(&host, set), self.gone(&host, set));
+            if files.is_empty() && gone.is_empty() {
                 continue;
             }
             let ones: Vec<_> = files.iter().map(|(one, _)| *one).collect();
-            let (reason, completes) = (why(&ones), addresses(&ones));
-            let paths: BTreeSet<&str> = files.iter().map(|(_, file)| file.path.as_str()).collect();
+            let (reason, completes) = (why_swapped(&ones), addresses(&ones));
+            let mut paths: BTreeSet<&str> = files.iter().map(|(_, file)| file.path.as_str()).collect();
+            paths.extend(gone.iter().map(|(path, _)| path.as_str()));
             let owes = self.owed(&host, &paths);
             let files = files.into_iter().map(|(_, file)| file).collect();
-            self.push(&host, Action::Swap { set, files, owes }, reason, completes);
+            self.push(&host, Action::Swap { set, files, gone, owes }, reason, completes);
         }
     }
 
@@ -120,7 +129,9 @@ impl<'a> Builder<'a, '_> {
         for host in self.hosts() {
             let files: Vec<(String, bool)> = files_of(&self.left.drop_ins, &host);
             if !files.is_empty() {
-                let action = Action::Remove { files, directories: Vec::new() };
+                let paths = files.iter().map(|(path, _)| path.as_str()).collect();
+                let owes = self.owed(&host, &paths);
+                let action = Action::Remove { files, directories: Vec::new(), owes };
                 self.push(&host, action, "they left the inventory", Vec::new());
             }
         }
@@ -130,8 +141,11 @@ impl<'a> Builder<'a, '_> {
     /// a restart owed is never forgotten.
     pub(super) fn owed(&self, host: &str, paths: &BTreeSet<&str>) -> Vec<(String, String)> {
         let reads = |one: &Considered<'_>| {
-            let labels = one.reads.paths.iter().chain(one.reads.inputs.keys());
-            labels.into_iter().any(|path| paths.contains(path.as_str()))
+            // What it no longer reads and was started with counts as well.
+            let started = self.input.entry(&one.resource.address).and_then(|entry| entry.started.as_ref());
+            let before = started.into_iter().flat_map(|started| started.inputs.keys());
+            let mut labels = one.reads.paths.iter().chain(one.reads.inputs.keys()).chain(before);
+            labels.any(|path| paths.contains(path.as_str()))
         };
         let changed = self.changed(host).into_iter().filter(|one| reads(one));
         changed.filter_map(|one| Some((one.resource.address.to_string(), outdated(one)?))).collect()
@@ -190,10 +204,19 @@ pub(super) fn files_of(files: &[(String, String, bool)], host: &str) -> Vec<(Str
     here.map(|(_, path, copy)| (path.clone(), *copy)).collect()
 }
 
-/// Smallest set of directories that contains every staged file: what the staged tree is laid over.
-fn overlaid(files: &[StagedFile]) -> Vec<String> {
-    let parents: BTreeSet<&str> =
-        files.iter().filter_map(|file| Some(file.path.rsplit_once('/')?.0)).collect();
+/// Why a set is put in place; one from which files only go has no other reason.
+fn why_swapped(ones: &[&Considered<'_>]) -> String {
+    if ones.is_empty() { "they left the inventory".to_owned() } else { why(ones) }
+}
+
+/// Smallest set of directories that contains every staged file: what the staged tree is laid over. The
+/// directory of a drop-in is made later, that of all units is there.
+fn overlaid<'p>(paths: impl Iterator<Item = &'p str>) -> Vec<String> {
+    let parent = |path: &'p str| match path.strip_prefix(UNIT_FILES) {
+        Some(_) => Some(UNIT_FILES.trim_end_matches('/')),
+        None => Some(path.rsplit_once('/')?.0),
+    };
+    let parents: BTreeSet<&str> = paths.filter_map(parent).collect();
     let nested = |inner: &str| {
         parents.iter().any(|outer| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/')))
     };
