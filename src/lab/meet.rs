@@ -7,26 +7,27 @@ use std::time::Duration;
 
 use super::error::LabError;
 use super::process::{failure, run};
-use super::{Lab, Outward, outward, tls};
+use super::{Lab, Outward, outward};
 
+/// What every program on Debian trusts.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const SHORT: Duration = Duration::from_secs(60);
 
-/// Lets every host of `lab` reach `other`, whose first host answers to `names`, and puts the other's CA
-/// beside its own in [`tls::AUTHORITIES`]. One way; the other way is another call.
+/// Lets every host of `lab` reach `other`, whose first host answers to `names`, and trust its CA as any
+/// other: Synapse fetches `.well-known` with the host's CAs even where federation has a list of its own.
+/// One way; the other way is another call.
 pub(super) fn introduce(lab: &Lab, other: &Lab, names: &[&str]) -> Result<(), LabError> {
     let (own, others) = (lab.state(), other.state());
     let Some(door) = others.hosts.first() else { return Ok(()) };
     if own.outward == Outward::Indexes {
         outward::admit(&own.name, &bridge(&own.public_network)?, &bridge(&others.public_network)?)?;
     }
-    let read = |path: &std::path::Path| {
-        std::fs::read_to_string(path).map_err(LabError::io(format!("read {}", path.display())))
-    };
-    let authorities = format!("{}{}", read(&own.ca)?, read(&others.ca)?);
+    let authority =
+        std::fs::read_to_string(&others.ca).map_err(LabError::io(format!("read {}", others.ca.display())))?;
     let line = format!("{} {}\n", door.address, names.join(" "));
     for host in &own.hosts {
         append(lab, &host.name, "/etc/hosts", &line)?;
-        append(lab, &host.name, tls::AUTHORITIES, &authorities)?;
+        append(lab, &host.name, BUNDLE, &authority)?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub use error::LabError;
 pub use rehearsal::{client_name, lab_spec};
 pub use spec::{Distro, Flavour, HostSpec, LabSpec, Outward, Sudo, lab_name};
 pub use state::{LabHost, LabState};
-pub use tls::{AUTHORITIES as LAB_AUTHORITIES, CERTIFICATE as LAB_CERTIFICATE, KEY as LAB_KEY};
+pub use tls::{CERTIFICATE as LAB_CERTIFICATE, KEY as LAB_KEY};
 
 use std::process::Output;
 use std::time::Duration;
@@ -121,7 +121,7 @@ impl Lab {
     }
 
     /// Lets the hosts of two labs reach each other's first host by these names, and trust each other's
-    /// CA ([`LAB_AUTHORITIES`]): what two homeservers need to federate.
+    /// CA: what two homeservers need to federate.
     pub fn meet(&self, names: &[&str], other: &Lab, other_names: &[&str]) -> Result<(), LabError> {
         meet::introduce(self, other, other_names)?;
         meet::introduce(other, self, names)

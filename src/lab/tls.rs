@@ -13,9 +13,6 @@ pub const CERTIFICATE: &str = "/etc/ssl/synprov-lab/fullchain.pem";
 /// Where a host of the lab has its private key, PEM.
 pub const KEY: &str = "/etc/ssl/synprov-lab/privkey.pem";
 
-/// Where a host of a lab that has met another has the CAs of both, PEM.
-pub const AUTHORITIES: &str = "/etc/ssl/synprov-lab/authorities.pem";
-
 const DAYS: &str = "365";
 const NEW_KEY: [&str; 6] = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 

@@ -1,7 +1,7 @@
 //! Two real homeservers that federate through their proxies: joining, messages, media, and a
 //! transaction that is under way while the worker that takes it in restarts.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use synprov::lab::Lab;
@@ -21,7 +21,9 @@ struct Side {
 
 pub fn two_homeservers() {
     let inventory = |here: &str, there: &str| {
-        INVENTORY.replace("HERE", &format!("{here}.example")).replace("THERE", &format!("{there}.example"))
+        INVENTORY
+            .replace("ONE_SIDE", &format!("{here}.example"))
+            .replace("OTHER_SIDE", &format!("{there}.example"))
     };
     let (north, south) = (inventory("north", "south"), inventory("south", "north"));
     let (north_lab, south_lab) = (World::boot("north", &north), World::boot("south", &south));
@@ -111,11 +113,16 @@ fn sh(lab: &Lab, script: &str) -> String {
 
 /// South finds north's room by its alias and joins it.
 fn joined_over_federation(north: &Side, south: &Side) -> String {
-    let wish = json!({"preset": "public_chat", "name": "both", "room_alias_name": "both"});
+    // Worlds that are kept have seen others of this name.
+    let name = format!("both-{}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
+    let wish = json!({"preset": "public_chat", "name": "both", "room_alias_name": name});
     let room = north.must("POST", "/_matrix/client/v3/createRoom", &wish);
     let room = room["room_id"].as_str().unwrap().to_owned();
-    let joined =
-        south.must("POST", "/_matrix/client/v3/join/#both:north.example?via=north.example", &json!({}));
+    let joined = south.must(
+        "POST",
+        &format!("/_matrix/client/v3/join/#{name}:north.example?via=north.example"),
+        &json!({}),
+    );
     assert_eq!(joined["room_id"], room.as_str());
     let members = south.must("GET", &format!("/_matrix/client/v3/rooms/{room}/joined_members"), &Value::Null);
     assert!(members["joined"].get("@north:north.example").is_some(), "{members}");

@@ -74,7 +74,8 @@ impl<'a> Asked<'a> {
     fn new(client: &'a Client, world: &World) -> Self {
         // Worlds that are kept have seen others of these names.
         let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let users: BTreeMap<_, _> = ["alice", "bob", "carol"]
+        world.make_admin(&format!("root-{run}"));
+        let users: BTreeMap<_, _> = ["alice", "bob", "carol", "root"]
             .into_iter()
             .map(|name| (name, arrive(client, &format!("{name}-{run}"))))
             .collect();
@@ -123,6 +124,7 @@ impl<'a> Asked<'a> {
             ("<delay>", delay),
             ("<filter>", filter),
             ("<backup>", backup),
+            ("<id>", media.rsplit('/').next().unwrap().to_owned()),
             ("<media>", media),
             ("<since>", since),
         ]);

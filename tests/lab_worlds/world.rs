@@ -14,6 +14,9 @@ use crate::throwaway::Removed;
 /// Every stream and job on a worker of its own, every class of endpoints a pool of its own; one host.
 pub const EVERY: &str = include_str!("../data/labs/every.yaml");
 
+/// Of every user.
+const PASSWORD: &str = "throwaway password of a throwaway host";
+
 /// A rehearsed inventory, gone when dropped. With `SYNPROV_TEST_KEEP=PREFIX` its hosts stay and are used again,
 /// for those who write tests.
 pub struct World {
@@ -67,6 +70,17 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("inventory.yaml"), inventory.replace(written, &real)).unwrap();
         program(directory.path(), &["apply", "--yes", "--diff", "none"]).exits(0);
+    }
+
+    /// Registers a server admin, on main's host, as an admin would.
+    #[track_caller]
+    pub fn make_admin(&self, name: &str) {
+        let script = format!(
+            "/opt/matrix/venvs/*/bin/register_new_matrix_user --user {name} --password '{PASSWORD}' --admin \
+             --config /opt/matrix/conf/config.yaml http://127.0.0.1:8008"
+        );
+        let output = self.lab.exec(&self.lab.hosts()[0].name, &["bash", "-c", &script]).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 
     /// A client at the proxy of the first host.
@@ -134,12 +148,11 @@ pub fn send(client: &Client, user: Option<&User>, method: &str, path: &str, body
 /// Registers and logs in; a user that is there already just logs in.
 #[track_caller]
 pub fn arrive(client: &Client, name: &str) -> User {
-    let password = "throwaway password of a throwaway host";
     let auth = json!({"type": "m.login.dummy"});
-    let wish = json!({"username": name, "password": password, "auth": auth, "inhibit_login": true});
+    let wish = json!({"username": name, "password": PASSWORD, "auth": auth, "inhibit_login": true});
     send(client, None, "POST", "/_matrix/client/v3/register", &wish);
     let identifier = json!({"type": "m.id.user", "user": name});
-    let wish = json!({"type": "m.login.password", "identifier": identifier, "password": password});
+    let wish = json!({"type": "m.login.password", "identifier": identifier, "password": PASSWORD});
     let user = must(client, None, "POST", "/_matrix/client/v3/login", &wish);
     let text = |key: &str| user[key].as_str().unwrap().to_owned();
     User { id: text("user_id"), device: text("device_id"), token: text("access_token") }
