@@ -114,7 +114,9 @@ pub fn verify(
     let invalid = |reason| LabError::Invalid { lab: lab.state().name.clone(), reason };
     let client = Client::new(&homeserver.door, &run).map_err(invalid)?;
     let told = story::tell(&client, homeserver, &run, &random_word()?);
-    let served = served_by(lab, homeserver, since, &run, &told)?;
+    let marks: Vec<&str> =
+        told.iter().filter(|told| told.status != 0).map(|told| told.mark.as_str()).collect();
+    let served = served_by(lab, &homeserver.processes, since, &run, &marks)?;
     Ok(told
         .into_iter()
         .map(|told| judge(&told, expected(&told.method, &told.path), served.get(&told.mark)))
@@ -141,15 +143,19 @@ fn judge(told: &Told, expected: Vec<String>, served_by: Option<&String>) -> Chec
     }
 }
 
-/// Instance by mark. Logs are written after the answer: waits up to 15 s for the last of them.
-fn served_by(
+/// Instance by mark, by the logs that processes wrote since `since` (seconds of Unix time) about requests
+/// of a run. Logs are written after the answer: waits up to 15 s for the last of `marks`.
+///
+/// # Errors
+/// When journals cannot be read. A mark that no process logged is not in the answer.
+pub fn served_by(
     lab: &Lab,
-    homeserver: &Homeserver,
+    processes: &[Process],
     since: u64,
     run: &str,
-    told: &[Told],
+    marks: &[&str],
 ) -> Result<HashMap<String, String>, LabError> {
-    let mut hosts: Vec<&str> = homeserver.processes.iter().map(|process| process.host.as_str()).collect();
+    let mut hosts: Vec<&str> = processes.iter().map(|process| process.host.as_str()).collect();
     hosts.sort_unstable();
     hosts.dedup();
     let until = Instant::now() + Duration::from_secs(15);
@@ -167,11 +173,11 @@ fn served_by(
             for (mark, unit) in String::from_utf8_lossy(&output.stdout).lines().filter_map(|l| marked(l, run))
             {
                 let ours = |process: &&Process| process.host == *host && process.unit == unit;
-                let instance = homeserver.processes.iter().find(ours).map(|process| process.instance.clone());
+                let instance = processes.iter().find(ours).map(|process| process.instance.clone());
                 served.insert(mark, instance.unwrap_or(unit));
             }
         }
-        let all = told.iter().all(|told| told.status == 0 || served.contains_key(&told.mark));
+        let all = marks.iter().all(|mark| served.contains_key(*mark));
         if all || Instant::now() >= until {
             return Ok(served);
         }

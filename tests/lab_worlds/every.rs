@@ -35,9 +35,17 @@ fn on_three_hosts(inventory: &str) -> String {
 }
 
 /// One host; then the same requests to it and to a lone main.
-pub fn one_host_and_the_table() {
+pub fn nginx_and_the_table() {
     let lone = World::rehearse("lone", &without_workers(EVERY));
     let workers = World::rehearse("every", EVERY);
+    let compared = table::compare(&lone, &workers);
+    eprintln!("seen   answered as a lone main answers: {compared}");
+}
+
+/// The same behind HAProxy.
+pub fn haproxy_and_the_table() {
+    let lone = World::rehearse("lone", &without_workers(EVERY));
+    let workers = World::rehearse("haproxy", &EVERY.replace("kind: nginx", "kind: haproxy"));
     let compared = table::compare(&lone, &workers);
     eprintln!("seen   answered as a lone main answers: {compared}");
 }

@@ -26,7 +26,8 @@ use std::time::Instant;
 type Scenario = (&'static str, fn());
 
 const SCENARIOS: &[Scenario] = &[
-    ("everything on workers: one host, against a lone main", every::one_host_and_the_table),
+    ("everything on workers: behind nginx, against a lone main", every::nginx_and_the_table),
+    ("everything on workers: behind HAProxy, against a lone main", every::haproxy_and_the_table),
     ("everything on workers: three hosts", every::three_hosts),
     ("two homeservers federate", federation::two_homeservers),
     ("one inventory: Synapse 1.90.0", copied::synapse_1_90),

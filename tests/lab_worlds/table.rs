@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use synprov::lab::client::Client;
+use synprov::lab::verify::{Process, served_by};
+use synprov::topology::{Instance, Request as Call};
 
 use crate::world::{User, World, arrive, must, send};
 
@@ -32,31 +34,37 @@ struct Asked<'a> {
     words: BTreeMap<&'static str, String>,
 }
 
-/// Asks both; says how many requests were compared, by answer. Panics with every difference.
+/// Asks both; says how many requests were compared, by answer. Panics with every difference, and with every
+/// request that another process than the topology's served.
 pub fn compare(lone: &World, workers: &World) -> String {
     let door = "matrix.worlds.example";
-    let (one, other) = (lone.client(door, "table-lone"), workers.client(door, "table-workers"));
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let run = format!("table{began}");
+    let (one, other) = (lone.client(door, &run), workers.client(door, &run));
     let (one, other) = (Asked::new(&one, lone), Asked::new(&other, workers));
     let requests = requests();
-    let mut differences = Vec::new();
+    let (mut differences, mut marks) = (Vec::new(), Vec::new());
     let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
     for request in &requests {
-        let right = one.ask(request);
+        let (right, _) = one.ask(request);
         *answers.entry(right.0).or_default() += 1;
-        let mut seen = other.ask(request);
+        let (mut seen, mut asked) = other.ask(request);
         // What one process wrote, another reads a moment later.
         for _ in 0..20 {
             if seen == right || request.method != "GET" {
                 break;
             }
             std::thread::sleep(Duration::from_millis(250));
-            seen = other.ask(request);
+            (seen, asked) = other.ask(request);
         }
+        marks.push(asked);
         if seen != right || (seen.0 >= 500 && right.0 < 500) {
             let Request { who, method, path, .. } = request;
             differences.push(format!("{who} {method} {path}: lone main {right:?}, workers {seen:?}"));
         }
     }
+    let (served, strangers) = who_served(workers, began, &run, &requests, &marks);
+    differences.extend(strangers);
     assert!(
         differences.is_empty(),
         "{} of {}:\n{}",
@@ -66,7 +74,45 @@ pub fn compare(lone: &World, workers: &World) -> String {
     );
     let answers: Vec<String> =
         answers.iter().map(|(status, number)| format!("{number} with {status}")).collect();
-    format!("{} requests: {}", requests.len(), answers.join(", "))
+    format!(
+        "{} requests: {}; {served} of them are in a log, each in that of a process the topology names",
+        requests.len(),
+        answers.join(", ")
+    )
+}
+
+/// How many requests a process logged, and those that another than the topology's did. What the proxy
+/// answers itself is in no log of Synapse's, nor is `/health`.
+fn who_served(
+    world: &World,
+    since: u64,
+    run: &str,
+    requests: &[Request],
+    marks: &[(String, String)],
+) -> (usize, Vec<String>) {
+    let topology = world.topology();
+    let process = |one: &Instance| Process {
+        instance: one.name.clone(),
+        host: one.host.clone(),
+        unit: one.unit.clone(),
+    };
+    let processes: Vec<Process> = topology.instances.iter().map(process).collect();
+    // A media worker's and main's answers are logged like all others; the last one is waited for.
+    let last: Vec<&str> = marks.iter().rev().take(1).map(|(_, mark)| mark.as_str()).collect();
+    let served = served_by(&world.lab, &processes, since, run, &last).unwrap();
+    let router = topology.router();
+    let mut strangers = Vec::new();
+    for (request, (path, mark)) in requests.iter().zip(marks) {
+        let expected = router.route(&Call::new(&request.method, path)).instances;
+        if let Some(by) = served.get(mark).filter(|by| !expected.contains(by)) {
+            strangers.push(format!(
+                "{} {path}: served by {by}, not by {}",
+                request.method,
+                expected.join(" or ")
+            ));
+        }
+    }
+    (marks.iter().filter(|(_, mark)| served.contains_key(mark)).count(), strangers)
 }
 
 impl<'a> Asked<'a> {
@@ -137,7 +183,8 @@ impl<'a> Asked<'a> {
         Self { client, users, words }
     }
 
-    fn ask(&self, request: &Request) -> Seen {
+    /// The answer, and the path that was asked with its mark.
+    fn ask(&self, request: &Request) -> (Seen, (String, String)) {
         let fill = |text: &str| {
             self.words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
         };
@@ -146,9 +193,10 @@ impl<'a> Asked<'a> {
             "" => Value::Null,
             body => serde_json::from_str(&fill(body)).unwrap(),
         };
-        let reply = send(self.client, user, &request.method, &fill(&request.path), &body);
+        let path = fill(&request.path);
+        let reply = send(self.client, user, &request.method, &path, &body);
         let code = reply.json()["errcode"].as_str().unwrap_or_default().to_owned();
-        Seen(reply.status, code)
+        (Seen(reply.status, code), (path, reply.mark))
     }
 }
 

@@ -5,8 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use synprov::inventory::Lock;
 use synprov::lab::client::{Answer as Reply, Ask, Client, Door};
+use synprov::lab::stand_in::stand_in;
 use synprov::lab::{Distro, Flavour, Lab, LabHost, Outward, lab_spec};
+use synprov::topology::Topology;
 
 use crate::answer::Answer;
 use crate::throwaway::Removed;
@@ -22,6 +25,7 @@ const PASSWORD: &str = "throwaway password of a throwaway host";
 pub struct World {
     /// Its hosts.
     pub lab: Lab,
+    inventory: String,
     _removed: Option<Removed>,
 }
 
@@ -34,7 +38,7 @@ impl World {
         let file = format!("{name}.yaml");
         std::fs::write(directory.path().join(&file), inventory).unwrap();
         if let Some(lab) = Lab::find(&name).ok().filter(|_| removed.is_none()) {
-            return Self { lab, _removed: removed };
+            return Self { lab, inventory: inventory.to_owned(), _removed: removed };
         }
         let answer = program(directory.path(), &["rehearse", "--keep", "--warm", &file]);
         let answer = answer.exits(0);
@@ -42,7 +46,7 @@ impl World {
         if let Some(proven) = answer.text.lines().find(|line| line.contains("requests answered rightly")) {
             eprintln!("seen   {proven}");
         }
-        Self { lab, _removed: removed }
+        Self { lab, inventory: inventory.to_owned(), _removed: removed }
     }
 
     /// Boots the hosts of an inventory and provisions nothing.
@@ -50,12 +54,12 @@ impl World {
     pub fn boot(name: &str, inventory: &str) -> Self {
         let (name, removed) = named(name);
         if let (Ok(lab), None) = (Lab::find(&name), &removed) {
-            return Self { lab, _removed: removed };
+            return Self { lab, inventory: inventory.to_owned(), _removed: removed };
         }
-        let (inventory, found) = synprov::inventory::parse(inventory);
-        let inventory = inventory.unwrap_or_else(|| panic!("{found:?}"));
-        let spec = lab_spec(&inventory, &name, Distro::Debian12, Flavour::Warm, Outward::Indexes);
-        Self { lab: Lab::up(&spec).unwrap(), _removed: removed }
+        let (parsed, found) = synprov::inventory::parse(inventory);
+        let parsed = parsed.unwrap_or_else(|| panic!("{found:?}"));
+        let spec = lab_spec(&parsed, &name, Distro::Debian12, Flavour::Warm, Outward::Indexes);
+        Self { lab: Lab::up(&spec).unwrap(), inventory: inventory.to_owned(), _removed: removed }
     }
 
     /// Applies an inventory of one host as it is, with nothing stood in but the host's address and key.
@@ -70,6 +74,15 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("inventory.yaml"), inventory.replace(written, &real)).unwrap();
         program(directory.path(), &["apply", "--yes", "--diff", "none"]).exits(0);
+    }
+
+    /// What the inventory means in the lab; ports may differ, nobody asks for them here.
+    #[track_caller]
+    pub fn topology(&self) -> Topology {
+        let (parsed, found) = synprov::inventory::parse(&self.inventory);
+        let (inventory, _) = stand_in(&parsed.unwrap_or_else(|| panic!("{found:?}")), self.lab.hosts());
+        let resolved = synprov::topology::resolve(&inventory, &Lock::default());
+        resolved.topology.unwrap_or_else(|| panic!("{:?}", resolved.diagnostics))
     }
 
     /// Registers a server admin, on main's host, as an admin would.
