@@ -499,8 +499,9 @@ fn nginx_reads_every_text_back_as_it_was() {
         block: Some(vec![Directive {
             name: "return".to_owned(),
             args: vec!["200".to_owned(), format!("[{text}]")],
-            block: None,
+            ..Directive::default()
         }]),
+        ..Directive::default()
     };
     let tree: Vec<Directive> = texts.iter().enumerate().map(|(index, text)| inside(index, text)).collect();
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Writing values where a program will read them: shell words, YAML, redis.conf, libpq's passfile.
+//! Writing values where a program will read them: shell words, YAML, redis.conf, libpq's passfile, nginx.
 
 use crate::resource::{Content, Piece, Quote};
 use crate::secret::Secret;
@@ -71,6 +71,16 @@ fn quoted(name: &str, value: &[u8], quote: Quote) -> Result<Vec<u8>, QuoteError>
             out.push(b'"');
             Ok(out)
         }
+        Quote::NginxPattern => {
+            let text = text().filter(|text| !text.chars().any(char::is_control));
+            let text = text.ok_or_else(|| unfit("an nginx pattern"))?;
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+            let escaped = text.bytes().map(|byte| match plain(byte) {
+                true => char::from(byte).to_string(),
+                false => format!("\\x{byte:02x}"),
+            });
+            Ok(escaped.collect::<String>().into_bytes())
+        }
         Quote::Pgpass => {
             let text = text()
                 .filter(|text| !text.contains(['\n', '\r']))
@@ -112,5 +122,7 @@ mod tests {
         check(Quote::Redis, b"a\"b\\ \n\xff", Ok(r#""a\"b\\ \x0a\xff""#));
         check(Quote::Pgpass, b"a:b\\c", Ok(r"a\:b\\c"));
         check(Quote::Pgpass, b"a\nb", Err(()));
+        check(Quote::NginxPattern, b"a-Z_9.$\"+", Ok(r"a-Z_9\x2e\x24\x22\x2b"));
+        check(Quote::NginxPattern, b"a\nb", Err(()));
     }
 }

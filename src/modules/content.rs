@@ -51,7 +51,7 @@ fn unit_file(module: &Module, name: &str, scope: Scope<'_>) -> Result<Content, P
 fn nginx_file(name: &str, scope: Scope<'_>) -> Result<Content, Problem> {
     let tree: Vec<nginx::Directive> = serde_json::from_value(scope.lookup(name)?.clone())
         .map_err(|error| Problem::new(format!("{name} is no list of nginx directives: {error}")))?;
-    nginx::write(&tree).map(Content::text).map_err(Problem::new)
+    nginx::content(&tree).map_err(Problem::new)
 }
 
 fn haproxy_file(name: &str, scope: Scope<'_>) -> Result<Content, Problem> {

@@ -33,6 +33,8 @@ pub enum Quote {
     Redis,
     /// A field of libpq's passfile.
     Pgpass,
+    /// Inside a quoted regular expression of nginx: matches the value and nothing else.
+    NginxPattern,
 }
 
 impl Content {

@@ -46,6 +46,8 @@ pub use prometheus::file_sd;
 pub use reach::{Reach, Source, reachability};
 pub use request::Request;
 pub use router::{RouteMatch, Router};
+pub use routes::{MAIN, MAS, MAS_SERVER};
+pub use secrets::token_of;
 pub use types::*;
 
 use crate::diagnostic::{Diagnostic, Severity, Span};

@@ -20,13 +20,16 @@ pub fn backend(name: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let name = name.to_owned();
-    std::thread::spawn(move || {
-        for (connection, stream) in listener.incoming().enumerate() {
-            let (name, stream) = (name.clone(), stream.unwrap());
-            std::thread::spawn(move || serve(&name, connection, stream));
-        }
-    });
+    std::thread::spawn(move || answer(&listener, &name));
     address
+}
+
+/// Answers whoever comes, for ever.
+pub fn answer(listener: &TcpListener, name: &str) {
+    for (connection, stream) in listener.incoming().enumerate() {
+        let (name, stream) = (name.to_owned(), stream.unwrap());
+        std::thread::spawn(move || serve(&name, connection, stream));
+    }
 }
 
 fn serve(name: &str, connection: usize, mut stream: TcpStream) {

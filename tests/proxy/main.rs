@@ -9,5 +9,6 @@ mod echo;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod haproxy;
+mod nginx;
 mod proxy;
 mod table;

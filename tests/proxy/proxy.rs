@@ -101,14 +101,20 @@ pub fn start(kind: ProxyKind, mut topology: Topology) -> Proxy {
     Proxy::spawn(command, port, folder)
 }
 
-/// Path and text of each file of the topology's proxies.
+/// Path and text of each file of the topology's proxies; `token-NAME` is the value of the secret NAME.
 pub fn files(topology: &Topology) -> Vec<(String, String)> {
     let resources = expand(&Modules::builtin(), topology).unwrap();
     let file = |body| match body {
-        Body::File { path, content, .. } => Some((path, content.redacted())),
+        Body::File { path, content, .. } => Some((path, with_values(&content.redacted()))),
         _ => None,
     };
     resources.into_iter().filter_map(|resource| file(resource.body)).collect()
+}
+
+fn with_values(text: &str) -> String {
+    let mut parts = text.split("<secret ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |out, part| out + "token-" + &part.replacen('>', "", 1))
 }
 
 fn local(line: &str, keyword: &str, port: u16) -> String {

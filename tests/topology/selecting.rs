@@ -117,6 +117,7 @@ fn initial_syncs_are_those_without_a_beginning_or_with_the_full_state() {
         ("/_matrix/client/v3/sync?since=", "initial_sync first.user"),
         ("/_matrix/client/v3/sync?SINCE=s1", "sync next.user"),
         ("/_matrix/client/v3/sync?since=s1", "sync next.user"),
+        ("/_matrix/client/v3/sync?since=s1&full_state=true", "initial_sync first.user"),
         ("/_matrix/client/v3/sync?since=s1&full_state=false", "sync next.user"),
         ("/_matrix/client/v3/events", "initial_sync first.user"),
         ("/_matrix/client/v3/events?from=s1", "sync next.user"),

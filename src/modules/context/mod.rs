@@ -101,7 +101,10 @@ fn proxy(topology: &Topology) -> Result<Value, String> {
     let Some(proxy) = &topology.proxy else { return Ok(Value::Null) };
     let files: Vec<Value> = nginx::files(topology, proxy)?
         .into_iter()
-        .map(|(path, document)| json!({"path": path, "document": document}))
+        .map(|(path, document)| {
+            let secret = document.iter().any(nginx::Directive::holds_secret);
+            json!({"path": path, "mode": if secret { "0600" } else { "0644" }, "document": document})
+        })
         .collect();
     let run = format!("/run/{}_haproxy", topology.prefix);
     let haproxy = match proxy.kind {

@@ -5,7 +5,7 @@
 //! Idle connections are given up after 30 s, before Twisted does (60 s): a POST sent into a closing
 //! connection is an error that nginx may not retry.
 
-use super::{Directive, block, line};
+use super::{Directive, block, comment, line};
 use crate::topology::{Balance, Upstream};
 
 /// `upstream NAME { … }`
@@ -32,22 +32,36 @@ pub(super) fn upstream(upstream: &Upstream, prefix: &str) -> Directive {
     block("upstream", &[&upstream.name], inside)
 }
 
+/// `$PREFIX_token`, the access token: of the header, else of the query.
+pub(super) fn token(prefix: &str) -> Directive {
+    block(
+        "map",
+        &["$http_authorization", &format!("${prefix}_token")],
+        vec![
+            line("default", &["$arg_access_token"]),
+            line(&format!("~*^bearer +(?<{prefix}_bearer>[^ ]+)"), &[&format!("${prefix}_bearer")]),
+        ],
+    )
+}
+
+/// Whether an upstream hashes by what follows from the token.
+pub(super) fn asks_token(upstream: &Upstream) -> bool {
+    matches!(upstream.balance, Balance::User | Balance::Room)
+}
+
 /// The maps behind `$PREFIX_user` and `$PREFIX_room`, as far as an upstream uses them.
 pub(super) fn keys<'a>(upstreams: impl Iterator<Item = &'a Upstream>, prefix: &str) -> Vec<Directive> {
     let used: Vec<Balance> = upstreams.map(|upstream| upstream.balance).collect();
     let room = used.contains(&Balance::Room);
     let mut tree = Vec::new();
     if room || used.contains(&Balance::User) {
-        tree.push(block(
-            "map",
-            &["$http_authorization", &format!("${prefix}_token")],
-            vec![
-                line("default", &["$arg_access_token"]),
-                line(&format!("~*^bearer +(?<{prefix}_bearer>[^ ]+)"), &[&format!("${prefix}_bearer")]),
-            ],
+        tree.push(comment(
+            "Synapse's own tokens carry the user: all devices of one share a process and its cache.",
         ));
-        // Synapse's own tokens carry the user: all devices of one share a process and its cache.
-        // Others (Matrix Authentication Service, appservices) count whole. No token, no hot spot.
+        tree.push(comment(
+            "Tokens of Matrix Authentication Service change every five minutes and say nothing of the user:",
+        ));
+        tree.push(comment("a device stays where it is for as long as its address does. Others count whole."));
         tree.push(block(
             "map",
             &[&format!("${prefix}_token"), &format!("${prefix}_user")],
@@ -55,6 +69,7 @@ pub(super) fn keys<'a>(upstreams: impl Iterator<Item = &'a Upstream>, prefix: &s
                 line("default", &[&format!("${prefix}_token")]),
                 line("", &["$remote_addr"]),
                 line(&format!("~^syt_(?<{prefix}_localpart>[^_]+)_"), &[&format!("${prefix}_localpart")]),
+                line("~^m[ac]t_", &["$remote_addr $http_user_agent"]),
             ],
         ));
     }
