@@ -317,9 +317,9 @@ fn users_and_rooms_keep_their_process() {
         used.insert(first);
     }
     assert!(used.len() > 1, "all users on {used:?}");
-    let mas: std::collections::BTreeSet<String> =
-        (0..12).map(|n| who(&nginx, "GET", sync, &[&token(&format!("mat_token{n}_x"))])).collect();
-    assert!(mas.len() > 1, "tokens of other makers must not be one key");
+    let others: std::collections::BTreeSet<String> =
+        (0..12).map(|n| who(&nginx, "GET", sync, &[&token(&format!("as_token{n}_x"))])).collect();
+    assert!(others.len() > 1, "tokens of other makers must not be one key");
 
     let mut used = std::collections::BTreeSet::new();
     for room in 0..12 {

@@ -45,6 +45,7 @@ pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
                     if hosts == 1 { "host" } else { "hosts" },
                     loaded.resources.len(),
                 ));
+                output.result(&crate::render::topology::selecting(topology));
                 if extended && !arguments.inventory.locked {
                     output.talk(&format!(
                         "{} will be extended by the next plan or apply\n",

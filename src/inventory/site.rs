@@ -3,7 +3,7 @@
 //! Never here: hosts, kind and certificates of the proxy.
 
 use super::config::json_map;
-use super::decode::{Found, Section, wrong};
+use super::decode::{Found, Section, choose, wrong};
 use super::{ExtraRoute, ExtraTarget, Http2, WellKnown, names};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
@@ -92,10 +92,15 @@ pub(super) fn http2(section: &Section<'_>, found: &mut Found) -> Http2 {
         (_, Some("listen")) => Http2::Listen,
         (_, Some("directive")) => Http2::Directive,
         (Kind::Bool(false), _) | (_, Some("off")) => Http2::Off,
+        (_, Some(other)) => {
+            let summary = format!("unknown way \"{other}\" of asking for HTTP/2");
+            let help = choose(other, &["listen", "directive", "off"]);
+            found.push(Diagnostic::error(node.span, summary).help(help));
+            Http2::default()
+        }
         _ => {
-            found.push(wrong(node, "\"http2\" in proxy", "listen, directive or off").help(
-                "listen suits every nginx; write directive for nginx 1.25.1 and later, which warn about listen",
-            ));
+            let help = "listen suits every nginx; directive is for 1.25.1 and later, which warn about listen";
+            found.push(wrong(node, "\"http2\" in proxy", "listen, directive or off").help(help));
             Http2::default()
         }
     }
@@ -158,6 +163,12 @@ fn route(node: &Node, found: &mut Found) -> Option<ExtraRoute> {
     let target = match key {
         "root" => {
             let root = section.text("root", found)?;
+            if !path.value.ends_with('/') {
+                let summary = format!("path \"{}\" of a route with root has no slash at its end", path.value);
+                let help = format!("write path: {}/: files are below it", path.value);
+                found.push(Diagnostic::error(path.span, summary).help(help));
+                return None;
+            }
             names::path(&root, "\"root\" of a route", found).then_some(ExtraTarget::Root(root.value))
         }
         "proxy_pass" => section

@@ -42,6 +42,30 @@ pub fn text(topology: &Topology, color: bool) -> String {
             line("nginx", String::new(), "the only one that listens publicly");
         }
     }
+    out.push_str(&selecting(topology));
+    out
+}
+
+/// Which pool gets which requests, in the order in which they are asked; empty if none selects.
+pub fn selecting(topology: &Topology) -> String {
+    let mut out = String::new();
+    for (at, (pool, selector)) in topology.selectors.iter().enumerate() {
+        let lists = [
+            ("appservice", &selector.appservices),
+            ("user agent", &selector.user_agents),
+            ("source", &selector.sources),
+            ("room", &selector.rooms),
+            ("user", &selector.users),
+        ];
+        let lists = lists.iter().filter(|(_, list)| !list.is_empty());
+        let words: Vec<String> = lists.map(|(what, list)| format!("{what} {}", list.join(" or "))).collect();
+        let _ = writeln!(out, "  {}. {pool} gets requests with {}", at + 1, words.join(", and "));
+    }
+    if !out.is_empty() {
+        out = format!(
+            "Pools that select, first match wins:\n{out}  then the pools without select, then main\n"
+        );
+    }
     out
 }
 

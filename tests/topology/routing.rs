@@ -110,7 +110,10 @@ fn requests_of_one_host() {
         GET    /_matrix/federation/v1/version                                   federation_read federation
         GET    /_matrix/federation/v1/state_ids/!r:hs?event_id=$e               federation_read federation
         PUT    /_matrix/federation/v2/send_join/!r:hs/$e                        federation_read federation
-        GET    /_matrix/federation/v1/openid/userinfo                           main main
+        GET    /_matrix/federation/v1/openid/userinfo                           federation_read federation
+        POST   /_matrix/federation/v1/user/keys/claim                           federation_read federation
+        GET    /_matrix/federation/unstable/rooms/!r:hs/complexity              federation_read federation
+        PUT    /_matrix/federation/v1/3pid/onbind                               main main
         GET    /_matrix/key/v2/server                                           main main
         POST   /_matrix/key/v2/query                                            federation_read federation
         GET    /_matrix/media/v3/download/hs/x                                  media media
@@ -121,7 +124,14 @@ fn requests_of_one_host() {
         POST   /_synapse/admin/v1/media/quarantine/hs/x                         stream:quarantined_media_changes media
         GET    /_synapse/admin/v1/users/@a:hs/media                             stream:quarantined_media_changes media
         GET    /_synapse/admin/v1/statistics/users/media                        main main
+        GET    /_synapse/admin/v1/room/!r:hs/media                              stream:quarantined_media_changes media
+        POST   /_synapse/admin/v1/room/!r:hs/media/quarantine                   stream:quarantined_media_changes media
         GET    /_synapse/admin/v1/rooms/!r:hs                                   main main
+        POST   /_matrix/client/unstable/org.matrix.msc4108/rendezvous           main main
+        GET    /_synapse/client/rendezvous/abc                                  main main
+        POST   /_matrix/client/v1/appservice/telegram/ping                      client_reader client
+        OPTIONS /_matrix/client/v3/pushrules/global                             push_rules client
+        HEAD   /_matrix/client/v3/pushrules/                                    push_rules client
         GET    /_synapse/client/pick_idp                                        main main
         GET    /_matrix/static/                                                 main main
         GET    /.well-known/matrix/client                                       main main
