@@ -337,3 +337,23 @@ fn a_step_that_has_succeeded_writes_its_last_lines_with_what_only_it_could_tell(
     assert!(ok, "{said}");
     assert!(std::fs::read_to_string(scratch.path("state/record")).unwrap().ends_with("k 0123\n"));
 }
+
+#[test]
+fn keys_of_the_admins_files_are_listed_and_odd_names_break_nothing() {
+    let scratch = Scratch::new("keys");
+    let (ok, said) = scratch.run(
+        r#"mkdir d
+        printf 'email:\n  smtp_host: x\n"instance_map": {}\n# redis: no\nreport_stats : true\n- list:\n' > d/10-mine.yaml
+        printf 'redis: {}\n' > "d/a	b
+c.yaml"
+        printf 'database: {}\n' > d/unread.yml
+        folders=("$PWD/d"); probe_keys"#,
+    );
+    assert!(ok, "{said}");
+    let folder = scratch.path("d").display().to_string();
+    let expected =
+        ["email", "instance_map", "report_stats"].map(|key| format!("key\t{folder}/10-mine.yaml\t{key}"));
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[..3], expected);
+    assert_eq!(lines[3..], [format!("key\t{folder}/a?b?c.yaml\tredis")]);
+}

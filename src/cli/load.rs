@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::lock_file::LockFile;
 use super::{Exit, InventoryArgs, Output};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::inventory::registration::{self, Registration};
 use crate::inventory::{self, Inventory};
 use crate::lab::stand_in::Substitution;
 use crate::lab::{self, Lab};
@@ -100,6 +101,7 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
     };
     let resolved = topology::resolve(&inventory, &lock.lock);
     diagnostics.extend(resolved.diagnostics);
+    diagnostics.extend(registrations(&inventory, &path));
     diagnostics.sort_by_key(|found| (found.span.line, found.span.column));
     diagnostics.dedup();
     let failed = diagnostics.iter().any(|found| found.severity == Severity::Error);
@@ -151,6 +153,35 @@ pub fn load_or_tell(
             Err(Exit::Error)
         }
     }
+}
+
+/// Registration files of the inventory's application services, which lie on this machine.
+fn registrations(inventory: &Inventory, path: &Path) -> Vec<Diagnostic> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut found = Vec::new();
+    let mut texts = Vec::new();
+    for (name, service) in &inventory.synapse.appservices {
+        let file = &service.value.file;
+        match std::fs::read(folder.join(file)) {
+            Ok(bytes) => texts.push((name, String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) => found.push(
+                Diagnostic::error(
+                    service.span,
+                    format!("cannot read {file} of appservice {name:?}: {error}"),
+                )
+                .help(format!("file: is relative to the inventory: {}", folder.join(file).display())),
+            ),
+        }
+    }
+    let files: Vec<_> = texts.iter().map(|(name, text)| Registration { name, text }).collect();
+    for (name, problem) in registration::check(&files) {
+        let Some(service) = inventory.synapse.appservices.get(name) else { continue };
+        found.push(
+            Diagnostic::error(service.span, format!("registration of appservice {name:?}: {problem}"))
+                .help(format!("mend {}: Synapse does not start with it", service.value.file)),
+        );
+    }
+    found
 }
 
 fn read(path: &Path) -> Result<String, (String, Option<String>)> {

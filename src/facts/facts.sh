@@ -12,7 +12,7 @@ say() { # FIELD...: one line of the answer
 }
 
 declare -A want=() secretful=() known_unit=() reloads=() recorded=()
-declare -a paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=()
+declare -a paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=()
 mode='' state='' nonce='' who='' pg_role='' pg_database=''
 
 read_request() {
@@ -32,6 +32,7 @@ read_request() {
             venv) venvs+=("$a") ;;
             secret) secrets+=("$a"$'\t'"$b"); add_path "$b" -; secretful[$b]=1 ;;
             directive) directives+=("$a"$'\t'"$b") ;;
+            keys) folders+=("$b") ;;
             postgresql) pg_role=$a pg_database=$b ;;
             setting) settings+=("$a") ;;
             end) return 0 ;;
@@ -191,6 +192,20 @@ probe_directives() {
     done
 }
 
+# Top-level keys of YAML files that somebody else keeps: Synapse takes each of them whole.
+probe_keys() {
+    local folder file name line
+    for folder in "${folders[@]}"; do
+        for file in "$folder"/*.yaml; do
+            [[ -f $file && -r $file ]] || continue
+            name=${file##*/}
+            while IFS= read -r line; do
+                say key "$folder/${name//[^[:alnum:]._-]/?}" "${line//[^[:alnum:]_]/}"
+            done < <(grep -m 500 -oE "^[\"']?[A-Za-z_][A-Za-z0-9_]*[\"']?[[:space:]]*:" -- "$file")
+        done
+    done
+}
+
 as_postgres() { # SQL on standard input, tab-separated rows out
     local psql
     local -a found=(/usr/lib/postgresql/*/bin/psql)
@@ -268,6 +283,7 @@ probe() {
     probe_paths
     probe_users
     probe_directives
+    probe_keys
     cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
     say end facts
 }

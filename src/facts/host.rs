@@ -42,6 +42,8 @@ pub struct HostFacts {
     pub secrets: BTreeMap<String, SecretFact>,
     /// `(directive, path)` to the number found.
     pub directives: BTreeMap<(String, String), u64>,
+    /// Top-level keys of the admin's own YAML files, by path.
+    pub keys: BTreeMap<String, Vec<String>>,
     /// PostgreSQL, where it was asked about and there is one.
     pub postgresql: Option<PostgresqlFact>,
     /// The record.

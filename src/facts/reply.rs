@@ -116,6 +116,7 @@ impl Reply {
                 let revision = if *revision == "-" { String::new() } else { (*revision).to_owned() };
                 facts.secrets.insert((*name).to_owned(), SecretFact { nonced: (*nonced).into(), revision });
             }
+            ("key", [path, key]) => facts.keys.entry((*path).to_owned()).or_default().push((*key).to_owned()),
             ("directive", [name, path, value]) => {
                 let value = value.parse().map_err(|_| bad())?;
                 facts.directives.insert(((*name).to_owned(), (*path).to_owned()), value);

@@ -13,6 +13,9 @@ pub enum Mode {
     Apply,
 }
 
+/// End of the path of the directory whose files are the admin's own and are laid over ours.
+const OTHERS: &str = "/conf/conf.d";
+
 /// Directory of a deployment's record on every host.
 pub fn state_directory(server_name: &str) -> String {
     format!("/var/lib/synprov/{server_name}")
@@ -36,7 +39,12 @@ pub fn request(mode: Mode, server_name: &str, nonce: &str, who: &str, resources:
                 packages.iter().try_for_each(|package| writeln!(text, "package\t{package}"))
             }
             Body::User { name, .. } => writeln!(text, "user\t{name}"),
-            Body::Directory { path, .. } => writeln!(text, "path\t-\t{path}"),
+            Body::Directory { path, .. } => {
+                writeln!(text, "path\t-\t{path}").and_then(|()| match path.ends_with(OTHERS) {
+                    true => writeln!(text, "keys\t-\t{path}"),
+                    false => Ok(()),
+                })
+            }
             Body::File { path, content, .. } => {
                 let word = if content.secrets().is_empty() { "path" } else { "secretful" };
                 writeln!(text, "{word}\t{}\t{path}", content.digest())

@@ -22,6 +22,7 @@ const EXTRAS: &[&str] = &[
     "redis",
     "saml2",
     "sentry",
+    "systemd",
     "url-preview",
     "user-search",
 ];

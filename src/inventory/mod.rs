@@ -8,6 +8,7 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod lock;
+pub mod registration;
 pub mod words;
 
 mod config;
@@ -40,6 +41,7 @@ use serde_json::Value;
 use crate::diagnostic::{Span, Spanned};
 
 pub use lock::Lock;
+pub use owned::derived;
 pub use read::parse;
 pub use secrets::CLUSTER_SECRETS;
 

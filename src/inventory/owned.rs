@@ -8,11 +8,16 @@ use super::config::Owner;
 const OWNED: &[(&str, &str)] = &[
     ("server_name", "write server_name under synapse"),
     ("public_baseurl", "write public_baseurl under synapse"),
-    (
-        "listeners",
-        "leave it out: listeners follow from handles and writes, their ports are in inventory.lock",
-    ),
-    ("database", "write postgresql, and db_pool: {min: …, max: …} under defaults or in a worker"),
+    ("listeners", LISTENERS),
+    ("bind_host", LISTENERS),
+    ("bind_port", LISTENERS),
+    ("unsecure_port", LISTENERS),
+    ("no_tls", LISTENERS),
+    ("metrics_port", METRICS),
+    ("metrics_bind_host", METRICS),
+    ("databases", DATABASE),
+    ("database_path", DATABASE),
+    ("database", DATABASE),
     ("redis", "write redis: {host: …} at the top, or redis: {external: {…}}"),
     ("matrix_authentication_service", "write mas: {endpoint: …, secret: {secret: mas}} at the top"),
     ("instance_map", "leave it out: it follows from workers"),
@@ -28,10 +33,7 @@ const OWNED: &[(&str, &str)] = &[
     ("start_pushers", "write runs: [pusher] in a worker"),
     ("update_user_directory", "write runs: [user_directory] in a worker"),
     ("notify_appservices", "write runs: [appservices] in a worker"),
-    (
-        "outbound_federation_restricted_to",
-        "leave it out: restricting outbound federation is not supported yet",
-    ),
+    ("outbound_federation_restricted_to", "write runs: [outbound_federation] in a worker"),
     ("app_service_config_files", "write appservices: {NAME: {file: …}} under synapse"),
     ("signing_key_path", "write secrets: {signing_key: file:PATH} under synapse to bring a key along"),
     ("signing_key", "write secrets: {signing_key: file:PATH} under synapse to bring a key along"),
@@ -51,6 +53,10 @@ const OWNED: &[(&str, &str)] = &[
     ("manhole", "write listeners: {manhole: {type: manhole, port: 9900}} under main"),
 ];
 
+const LISTENERS: &str =
+    "leave it out: listeners follow from handles and writes, their ports are in inventory.lock";
+const METRICS: &str = "leave it out: it is an old key, which adds a listener to every process";
+const DATABASE: &str = "write postgresql, and db_pool: {min: …, max: …} under defaults or in a worker";
 const MACAROON: &str = "write secrets: {macaroon: env:VARIABLE} under synapse to bring a value along";
 const FORM: &str = "write secrets: {form: env:VARIABLE} under synapse to bring a value along";
 const REGISTRATION: &str = "write secrets: {registration: env:VARIABLE} under synapse to bring a value along";
@@ -68,4 +74,10 @@ pub(super) fn instead(key: &str, owner: Owner) -> Option<&'static str> {
         None if key.starts_with("worker_") => Some("leave it out: it follows from workers"),
         None => None,
     }
+}
+
+/// What to write in the inventory instead of a top-level key of Synapse's shared configuration, if
+/// synprov derives that key.
+pub fn derived(key: &str) -> Option<&'static str> {
+    instead(key, Owner::Shared)
 }

@@ -49,5 +49,12 @@ pub const WRITES: &[&str] = &[
 ];
 
 /// Words of `runs:`: jobs.
-pub const RUNS: &[&str] =
-    &["background_tasks", "user_directory", "appservices", "federation_sender", "pusher", "media_background"];
+pub const RUNS: &[&str] = &[
+    "background_tasks",
+    "user_directory",
+    "appservices",
+    "federation_sender",
+    "outbound_federation",
+    "pusher",
+    "media_background",
+];

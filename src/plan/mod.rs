@@ -111,13 +111,15 @@ pub fn plan(input: &Input<'_>) -> Plan {
     changes.extend(left.changes);
     let position = |host: &str| input.facts.get_index_of(host);
     changes.sort_by_key(|change| position(&change.host));
+    let mut notes = left.notes;
+    notes.extend(refuse::overridden(input));
     Plan {
         format_version: FORMAT_VERSION,
         hosts: input.facts.keys().cloned().collect(),
         changes,
         steps,
         refusals,
-        notes: left.notes,
+        notes,
         unchanged,
         entries,
         forgotten: left.forgotten,

@@ -8,6 +8,7 @@ use super::order::datastores::REDIS;
 use super::service::is_active;
 use super::step::{Action, Step};
 use super::{Considered, Input, Refusal, limit};
+use crate::inventory;
 use crate::resource::{Body, Stage};
 use crate::topology::catalogue::Catalogue;
 
@@ -19,6 +20,7 @@ pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: 
     refusals.extend(adopted_venv(input, considered));
     refusals.extend(postgresql_too_old(input));
     refusals.extend(python_too_old(input, considered));
+    refusals.extend(shadowed(input));
     refusals.extend(datastore_restart(input, considered, steps));
     refusals.extend(lost_database(input, considered));
     refusals.extend(limit::limited(input, considered, steps));
@@ -189,6 +191,41 @@ fn python_too_old(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refus
             ))
         })
         .collect()
+}
+
+/// A file of the admin's own that has a key which follows from the inventory: Synapse takes the last
+/// file's value whole, so that a second `instance_map` drops every process of ours.
+fn shadowed(input: &Input<'_>) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for (host, facts) in &input.facts {
+        for (path, keys) in &facts.keys {
+            for key in keys {
+                let Some(instead) = inventory::derived(key) else { continue };
+                refusals.push(Refusal {
+                    host: Some(host.clone()),
+                    summary: format!("{path} has {key}, and would replace what follows from the inventory"),
+                    help: format!("delete {key} from that file; in the inventory, {instead}"),
+                });
+            }
+        }
+    }
+    refusals
+}
+
+/// Keys that both the inventory's `config:` and a file of the admin's own have: the file wins.
+pub(super) fn overridden(input: &Input<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (host, facts) in &input.facts {
+        for (path, keys) in &facts.keys {
+            let both = |key: &&String| {
+                input.topology.shared_config.contains_key(*key) && inventory::derived(key).is_none()
+            };
+            for key in keys.iter().filter(both) {
+                notes.push(format!("{path} on {host} has {key}, which wins over the inventory's"));
+            }
+        }
+    }
+    notes
 }
 
 /// The whole homeserver stands still while its datastore restarts: never by surprise.

@@ -71,6 +71,9 @@ pub struct Job {
     /// Only media processes can run it, and the first of them does unless another is named.
     #[serde(default)]
     pub with_media: bool,
+    /// Other processes ask it over HTTP replication.
+    #[serde(default)]
+    pub replication: bool,
 }
 
 /// A group of endpoints that are served together.

@@ -279,7 +279,7 @@ fn processes(pool: &Pool) -> u32 {
 }
 
 /// `did you mean "x"?` for the nearest of the known words, if one is near.
-fn did_you_mean<T: AsRef<str>>(word: &str, known: impl IntoIterator<Item = T>) -> Option<String> {
+pub(super) fn did_you_mean<T: AsRef<str>>(word: &str, known: impl IntoIterator<Item = T>) -> Option<String> {
     let near = word.chars().count() / 3 + 1;
     known
         .into_iter()

@@ -19,8 +19,17 @@ pub(super) struct Seat {
     pub pool: String,
     /// Host name.
     pub host: String,
-    /// Streams written, in the catalogue's order. A writer has a replication listener.
+    /// Streams written, in the catalogue's order.
     pub writes: Vec<String>,
+    /// Runs a job that other processes ask for over HTTP replication.
+    pub asked: bool,
+}
+
+impl Seat {
+    /// Whether other workers send it requests over HTTP replication. Main has such a listener too.
+    pub fn replicates(&self) -> bool {
+        self.asked || !self.writes.is_empty()
+    }
 }
 
 /// All processes of a topology.
@@ -67,6 +76,7 @@ pub(super) fn seat(
         pool: "main".to_owned(),
         host: inventory.main.host.value.clone(),
         writes: Vec::new(),
+        asked: false,
     }];
     for (name, pool) in &inventory.workers {
         let slots = place(pool, remembered.get(name).map_or(&[], Vec::as_slice));
@@ -75,6 +85,7 @@ pub(super) fn seat(
             pool: name.clone(),
             host: host.clone(),
             writes: roles.get(name).map_or_else(Vec::new, |role| role.writes.clone()),
+            asked: roles.get(name).is_some_and(|role| role.asked),
         }));
         remembered.insert(name.clone(), slots);
     }

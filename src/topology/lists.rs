@@ -1,4 +1,4 @@
-//! Lists whose order is Synapse state: senders, pushers, writers of each stream.
+//! Lists whose order is Synapse state: senders, pushers, writers of each stream, and who sends all federation.
 //!
 //! Synapse shards by `sha256(key) mod length` into them ("ShardedWorkerHandlingConfig"), so a list
 //! keeps the lock's order, grows at its end and loses only what is gone.

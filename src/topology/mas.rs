@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use serde_json::{Map, Value, json};
 
 use super::Draft;
+use super::config_keys::span_in;
+use super::config_rules::{get, on};
 use super::placement::Placement;
 use super::secrets;
 use super::types::MasNode;
@@ -112,21 +114,10 @@ const LIFETIMES: &str = "delete it: MAS says how long sessions live";
 fn conflicts(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) {
     let config = &inventory.synapse.config;
     for (path, help) in CONFLICTS {
-        let value = path.split('.').try_fold(None::<&Value>, |at, key| match at {
-            None => config.values.get(key).map(Some),
-            Some(value) => value.get(key).map(Some),
-        });
-        let off = |value: &Value| match value {
-            Value::Null | Value::Bool(false) => true,
-            Value::Array(items) => items.is_empty(),
-            Value::Object(map) => map.is_empty() || map.get("enabled") == Some(&Value::Bool(false)),
-            _ => false,
-        };
-        let Some(Some(value)) = value else { continue };
-        if off(value) {
+        if !on(get(config, path)) {
             continue;
         }
-        let span = config.spans.get(path).copied().unwrap_or_default();
+        let span = span_in(config, path);
         diagnostics.push(Diagnostic::error(span, format!("Synapse refuses {path} beside mas")).help(help));
     }
 }

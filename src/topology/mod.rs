@@ -9,6 +9,8 @@
 pub mod audit;
 pub mod catalogue;
 mod checks;
+mod config_keys;
+mod config_rules;
 mod datastores;
 pub mod gate;
 mod instances;
@@ -92,12 +94,14 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let unasked = roles::unasked(&roles, catalogue, &version);
     let Seating { seats, first_media, remembered } = instances::seat(inventory, &before, &roles, unasked);
     diagnostics.extend(checks::names(inventory, &seats));
+    diagnostics.extend(config_keys::check(inventory, catalogue, &version));
+    diagnostics.extend(config_rules::check(inventory, catalogue, &version, &roles, &seats));
     let placement = Placement::new(inventory, &mut diagnostics);
     let replicated = inventory.redis.is_some();
     let span_of = |pool: &str| checks::span_of(inventory, pool);
     let ports = ports::allocate(&seats, &roles, inventory, &before, span_of, &mut diagnostics);
     let lists = lists::order(&seats, &roles, catalogue, &before);
-    let proxy = proxy::build(inventory, &mut diagnostics);
+    let proxy = proxy::build(inventory);
     let mas = mas::build(inventory, &version, &placement, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -279,7 +283,7 @@ impl Draft<'_> {
             runs: jobs.map(|job| job.name.clone()).collect(),
             stage: match app {
                 App::Homeserver => Stage::Main,
-                _ if !seat.writes.is_empty() => Stage::Writer,
+                _ if seat.replicates() => Stage::Writer,
                 _ => Stage::Worker,
             },
             ready: self.ready(seat, role),
@@ -315,7 +319,7 @@ impl Draft<'_> {
         let listens: Vec<String> = client.iter().cloned().chain(replication(seat)).chain(metrics).collect();
         // Writers wait for main only: they may start side by side.
         let needed = self.seats.iter().filter(|other| {
-            role.is_some() && other.name != seat.name && (other.pool == "main" || seat.writes.is_empty())
+            role.is_some() && other.name != seat.name && (other.pool == "main" || !seat.replicates())
         });
         Ready {
             // `/health` is on every HTTP listener.

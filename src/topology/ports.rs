@@ -118,7 +118,7 @@ pub(super) fn allocate(
 
 /// Listeners of a process by role; `None` is main.
 fn listeners(seat: &Seat, role: Option<&Role>, inventory: &Inventory) -> Vec<&'static str> {
-    let writer = !seat.writes.is_empty();
+    let writer = seat.replicates();
     let mut listeners = match role {
         None if inventory.redis.is_some() => vec!["client", "replication"],
         Some(role) if role.serves && writer => vec!["client", "replication"],

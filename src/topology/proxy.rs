@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::types::ProxyNode;
-use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::diagnostic::Spanned;
 use crate::inventory::Inventory;
 
 /// Synapse's default of `max_upload_size`, bytes.
@@ -15,18 +15,10 @@ const WORKER_CONNECTIONS: u64 = 4096;
 const ACME_ROOT: &str = "/var/www/html";
 
 /// The proxy; `None` if the inventory has none.
-pub(super) fn build(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) -> Option<ProxyNode> {
+pub(super) fn build(inventory: &Inventory) -> Option<ProxyNode> {
     let config = &inventory.synapse.config;
-    let max_body = match config.values.get("max_upload_size") {
-        None => DEFAULT_MAX_UPLOAD,
-        Some(value) => size(value).unwrap_or_else(|| {
-            let span = config.spans.get("max_upload_size").copied().unwrap_or(Span::default());
-            let summary = format!("max_upload_size {value} is not a size");
-            diagnostics
-                .push(Diagnostic::error(span, summary).help("write a number of bytes or 512K, 100M, 2G"));
-            DEFAULT_MAX_UPLOAD
-        }),
-    };
+    // That it is a size is `config_keys`' business.
+    let max_body = config.values.get("max_upload_size").and_then(size).unwrap_or(DEFAULT_MAX_UPLOAD);
     let proxy = inventory.proxy.as_ref()?;
     let plain = |texts: &[Spanned<String>]| texts.iter().map(|text| text.value.clone()).collect();
     Some(ProxyNode {

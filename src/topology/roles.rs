@@ -22,6 +22,8 @@ pub(super) struct Role {
     pub media: bool,
     /// Serves requests from the proxy.
     pub serves: bool,
+    /// Runs a job that other processes ask for over HTTP replication.
+    pub asked: bool,
 }
 
 /// Roles of all pools by name, in inventory order. Unknown words are left to `checks`.
@@ -44,7 +46,9 @@ fn role(catalogue: &Catalogue, version: &Version, pool: &Pool) -> Role {
                 && class.endpoints.iter().any(|endpoint| endpoint.active(version))
         });
     let media = handles.iter().any(|word| word == "media");
-    Role { handles, writes, runs: words(&pool.runs), media, serves }
+    let runs = words(&pool.runs);
+    let asked = catalogue.jobs.iter().any(|job| job.replication && runs.contains(&job.name));
+    Role { handles, writes, runs, media, serves, asked }
 }
 
 /// Streams that the first media process writes unasked: those that only media processes can write

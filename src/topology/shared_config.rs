@@ -160,7 +160,8 @@ fn redis(draft: &Draft<'_>) -> Value {
     Value::Object(redis)
 }
 
-/// Main and the writers: only processes that others send replication requests to.
+/// Main, the writers, and who sends federation requests for the others: only processes that others
+/// send replication requests to.
 fn instance_map(draft: &Draft<'_>) -> Value {
     let mut map = Map::new();
     for seat in &draft.seats {

@@ -253,3 +253,15 @@ fn after_a_limited_run_main_remembers_of_the_others_what_they_were() {
     let after = less.machine("hs1").recorded().topology.unwrap();
     assert_eq!(after.instances.get("sync"), before.instances.get("sync"));
 }
+
+#[test]
+fn a_file_of_the_admins_must_not_replace_what_follows_from_the_inventory() {
+    let world = World::model(SMALL);
+    let mut facts = world.facts();
+    let path = "/opt/matrix/conf/conf.d/mine.yaml";
+    let keys = ["email", "report_stats", "instance_map"].map(str::to_owned).to_vec();
+    facts.get_mut("hs1").unwrap().keys.insert(path.to_owned(), keys);
+    let plan = world.plan_over(&facts);
+    one_refusal(&plan, &[path, "instance_map", "delete"]);
+    assert_eq!(plan.notes, [format!("{path} on hs1 has report_stats, which wins over the inventory's")]);
+}

@@ -139,7 +139,7 @@ fn a_change_concerns_those_who_read_it() {
             inventory.synapse.config = crate::site::config(serde_json::json!({key: 1}))
         })
     };
-    check(option("rc_message"), &everyone);
+    check(option("user_agent_suffix"), &everyone);
     check(option("max_image_pixels"), &["main", "media"]);
 }
 

@@ -251,8 +251,8 @@ fn the_rest() {
             inventory.synapse.config = config(serde_json::json!({"max_upload_size": "100MB"}))
         }),
         r#"
-        error: max_upload_size "100MB" is not a size
-          write a number of bytes or 512K, 100M, 2G
+        error: "max_upload_size" in synapse.config must be a size
+          write bytes, or one number with K, M or G: 100M
         "#,
     );
     check(

@@ -6,6 +6,7 @@
 mod changes;
 mod errors;
 mod mas;
+mod outbound;
 mod reach;
 mod registered;
 mod routing;

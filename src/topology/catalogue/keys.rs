@@ -72,4 +72,12 @@ impl Key {
             (None, None) => String::new(),
         }
     }
+
+    /// What to do where it is not known.
+    pub fn advice(&self) -> &'static str {
+        match self.until {
+            Some(_) => "delete it: it became stable, or was given up",
+            None => "delete it, or install a release that has it",
+        }
+    }
 }

@@ -47,7 +47,7 @@ pub struct Schema {
 pub struct Extra {
     /// `oidc`
     pub name: String,
-    /// Key of homeserver.yaml (dotted) that does not work without it.
+    /// Key of homeserver.yaml (dotted) that does not work without it while it is on.
     #[serde(rename = "for")]
     pub needed_by: Option<String>,
     until: Option<Minor>,
