@@ -165,7 +165,7 @@ fn undefined_names_are_told_with_what_there_is() {
         "format: 1\nresources:\n  - {kind: user, name: \"{{ synapse.usr }}\", home: \"{{ nothing.at.all }}\"}\n",
         &[
             "module file mine/module.yaml, resource 1, name: synapse.usr is not defined | synapse has: server_name, \
-           version, root, user, prefix, config, media, write_paths, mount_unit, file_sd",
+           version, root, user, prefix, config, media, routes, write_paths, mount_unit, file_sd",
         ],
     );
     check(
@@ -194,7 +194,7 @@ fn unknown_fields_kinds_and_forms_are_told() {
         &[
             "module file mine/module.yaml, resource 1: unknown field `shell`, expected `name` or `home`",
             "module file mine/module.yaml, resource 2: unknown variant `usr`, expected one of `packages`, `user`, \
-           `directory`, `file`, `directive`, `secret`, `venv`, `service`, `postgresql`, `external_postgresql`",
+           `directory`, `file`, `directive`, `secret`, `venv`, `routes`, `service`, `postgresql`, `external_postgresql`",
         ],
     );
     check(

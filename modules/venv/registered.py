@@ -3,8 +3,9 @@
 # process is built from its real configuration over an empty SQLite database in memory, its HTTP
 # listeners are caught before they listen, and what hangs below them is written out.
 #
-# Argument: JSON list of [name, [configuration path, ...]], main first; the configuration as it stands
-# or as it is laid over. Output: for each kind of process a line of JSON
+# Arguments: JSON list of [name, [configuration path, ...]], main first (the configuration as it
+# stands or as it is laid over); a directory of Python modules, or nothing.
+# Output: for each kind of process a line of JSON
 #     {"processes": [NAME, ...], "served": [[WHERE, METHODS, PATTERN], ...]}
 # in the order in which Synapse tries the patterns. WHERE is where the resource hangs, METHODS are
 # separated by spaces, one that a worker refuses begins with "-". Before them comes the line of the
@@ -18,6 +19,9 @@ import sys
 import tempfile
 import warnings
 
+# The admin's own modules.
+if sys.argv[2:3] > [""]:
+    sys.path.insert(0, sys.argv[2])
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 
@@ -136,11 +140,12 @@ def main():
     groups = {}
     for name, paths in processes:
         groups.setdefault(kind(paths), (paths, []))[1].append(name)
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as lone:
-        lone.write("enable_media_repo: true\n")
-        lone.flush()
+    with tempfile.TemporaryDirectory() as directory:
+        lone = os.path.join(directory, "lone.yaml")
+        with open(lone, "w") as file:
+            json.dump({"enable_media_repo": True, "media_store_path": os.path.join(directory, "media")}, file)
         # Main is the first process; it has the shared files alone.
-        told = tell([], processes[0][1] + [lone.name])
+        told = tell([], processes[0][1] + [lone])
     for paths, names in groups.values():
         told = tell(names, paths) and told
     sys.exit(not told)

@@ -6,6 +6,7 @@ use super::quote::{QuoteError, render, shell};
 use crate::plan::step::{Action, MediaProbe, SecretFile, StagedFile, Startable};
 use crate::resource::FileSet;
 use crate::secret::Secret;
+use crate::topology::registered::SCRIPT;
 
 /// Code and payload of one frame.
 #[derive(Debug, Default)]
@@ -133,6 +134,14 @@ impl Frame {
                     }
                     _ => {}
                 }
+            }
+            Action::CheckRoutes { over, check, .. } => {
+                let [offset, length] = self.attach(SCRIPT.as_bytes());
+                let processes = serde_json::to_string(&check.processes).unwrap_or_default();
+                let modules = check.modules.as_deref().unwrap_or_default();
+                let words =
+                    ["check_routes", &check.user, &check.python, &processes, modules, &offset, &length];
+                self.call(words.into_iter().chain(over.iter().map(String::as_str)));
             }
             Action::Swap { set, files, gone, .. } => self.swap(*set, files, gone, before),
             Action::RaiseDirective { path, directive, value, .. } => {

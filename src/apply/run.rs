@@ -36,6 +36,10 @@ pub(super) struct Run<'a> {
     /// Secrets being fetched, so that each is fetched once.
     fetching: BTreeSet<String>,
     gone: BTreeMap<String, HostError>,
+    /// What each host's Synapse said it serves, as it came.
+    registered: BTreeMap<String, Vec<String>>,
+    /// Record lines of routes found right, written down with each host's next frame.
+    approved: BTreeMap<String, String>,
 }
 
 impl<'a> Run<'a> {
@@ -54,6 +58,8 @@ impl<'a> Run<'a> {
             busy: BTreeMap::new(),
             fetching: BTreeSet::new(),
             gone: BTreeMap::new(),
+            registered: BTreeMap::new(),
+            approved: BTreeMap::new(),
         }
     }
 
@@ -167,7 +173,9 @@ impl<'a> Run<'a> {
 
     fn begin(&mut self, step: &Step, observer: &mut dyn Observer) {
         let mut frame = Frame::default();
-        frame.record(&self.ledger.before(step));
+        let mut lines = self.approved.remove(&step.host).unwrap_or_default();
+        lines.push_str(&self.ledger.before(step));
+        frame.record(&lines);
         let outcome = frame.act(
             &step.action,
             self.job.ready_seconds,
@@ -175,7 +183,10 @@ impl<'a> Run<'a> {
             &self.ledger.resolved,
             &self.ledger.undone(step),
         );
-        frame.done(&self.ledger.promise(step));
+        // What the host says is judged here: it cannot write down that all is well.
+        if !matches!(step.action, Action::CheckRoutes { .. }) {
+            frame.done(&self.ledger.promise(step));
+        }
         observer.begins(step);
         match outcome {
             Ok(()) => {
@@ -188,6 +199,17 @@ impl<'a> Run<'a> {
                 self.states[step.id] = State::Over(outcome);
             }
         }
+    }
+
+    /// The routes held against what the host's Synapse said.
+    fn audited(&mut self, host: &str, step: &Step) -> Outcome {
+        let said = self.registered.remove(host).unwrap_or_default();
+        let complaints = self.job.topology.complaints(&said);
+        if !complaints.is_empty() {
+            return Outcome::Failed(complaints);
+        }
+        self.approved.entry(host.to_owned()).or_default().push_str(&self.ledger.after(step));
+        Outcome::Done
     }
 
     fn send(&mut self, host: &str, id: String, frame: &Frame) {
@@ -224,6 +246,7 @@ impl<'a> Run<'a> {
             News::Resolved { tag, requirement } => {
                 self.ledger.resolved.entry(tag).or_default().push(requirement);
             }
+            News::Registered { line } => self.registered.entry(host.to_owned()).or_default().push(line),
             News::Done { id, ok, tail } => {
                 let step = self.running(host);
                 self.busy.remove(host);
@@ -235,7 +258,10 @@ impl<'a> Run<'a> {
                         self.fail_for_want_of(name, &tail, observer);
                     }
                 } else if let Some(step) = step {
-                    let outcome = if ok { Outcome::Done } else { Outcome::Failed(tail) };
+                    let mut outcome = if ok { Outcome::Done } else { Outcome::Failed(tail) };
+                    if ok && matches!(step.action, Action::CheckRoutes { .. }) {
+                        outcome = self.audited(host, step);
+                    }
                     let built = ok && matches!(step.action, Action::BuildVenv { .. });
                     if built && !self.ledger.resolved.is_empty() {
                         observer.resolved(&self.ledger.resolved);

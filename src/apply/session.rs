@@ -88,6 +88,11 @@ pub enum News {
         /// Digest.
         packages: String,
     },
+    /// What processes of one kind serve, as JSON.
+    Registered {
+        /// One line of the script.
+        line: String,
+    },
     /// A frame is done.
     Done {
         /// Frame.
@@ -200,6 +205,7 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
         }
         ["resolved", tag, requirement] => News::Resolved { tag: text(tag), requirement: text(requirement) },
         ["venv", path, packages] => News::Venv { path: text(path), packages: text(packages) },
+        ["registered", line] => News::Registered { line: text(line) },
         ["done", id, status] => {
             News::Done { id: (*id).to_owned(), ok: *status == "0", tail: tail.iter().cloned().collect() }
         }

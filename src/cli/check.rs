@@ -1,9 +1,11 @@
-//! `synprov check`: everything that can be known without a host.
+//! `synprov check`: everything that can be known without a host, and, if asked, what hosts say to it.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::against_host::{self, look};
 use super::load::{Unloadable, load};
+use super::rehearse::stand_in;
 use super::{Exit, InventoryArgs, Output};
 use crate::diagnostic::Diagnostic;
 use crate::render::diagnostic;
@@ -14,6 +16,10 @@ pub struct CheckArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
 
+    /// Also ask these hosts (all, if none is named) whether the routes fit the Synapse that is installed; changes nothing
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', num_args = 0.., require_equals = true)]
+    against_host: Option<Vec<String>>,
+
     /// Report as JSON on standard output
     #[arg(long)]
     json: bool,
@@ -23,11 +29,18 @@ pub struct CheckArgs {
 pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
     let path = &arguments.inventory.inventory;
     let name = path.display().to_string();
-    match load(&arguments.inventory, None) {
+    let stand_in = match stand_in(&arguments.inventory, output) {
+        Ok(stand_in) => stand_in,
+        Err(exit) => return exit,
+    };
+    match load(&arguments.inventory, stand_in.as_ref()) {
         Ok(loaded) => {
             let extended = loaded.lock.is_extended();
+            let looked = arguments.against_host.as_ref().map(|hosts| look(&loaded, hosts, output));
+            let exit = looked.as_ref().map_or(Exit::Done, |(_, exit)| *exit);
             if arguments.json {
-                report(&loaded.diagnostics, &name, &loaded.source, &[], output);
+                let found = looked.as_ref().map(|(found, _)| against_host::json(found));
+                report(&loaded.diagnostics, &name, &loaded.source, &[], found, output);
             } else {
                 if !loaded.diagnostics.is_empty() {
                     output.talk(&diagnostic::text(
@@ -52,20 +65,23 @@ pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
                         loaded.lock.path().display()
                     ));
                 }
+                if let Some((found, _)) = &looked {
+                    against_host::text(found, topology, output);
+                }
             }
             if extended && arguments.inventory.locked {
                 output.error(
                     &format!("{} would have to be extended", loaded.lock.path().display()),
                     Some("run `synprov plan` and commit the file"),
                 );
-                return Exit::Error;
+                return exit.worse(Exit::Error);
             }
-            Exit::Done
+            exit
         }
         Err(unloadable) => {
             if arguments.json {
                 let Unloadable { diagnostics, source, errors } = &unloadable;
-                report(diagnostics, &name, source, errors, output);
+                report(diagnostics, &name, source, errors, None, output);
             } else {
                 unloadable.tell(path, output);
             }
@@ -79,9 +95,13 @@ fn report(
     name: &str,
     source: &str,
     errors: &[(String, Option<String>)],
+    hosts: Option<Value>,
     output: &Output,
 ) {
     let mut document = diagnostic::json(diagnostics, name, source);
+    if let Some(hosts) = hosts {
+        document["hosts"] = hosts;
+    }
     if !errors.is_empty() {
         document["valid"] = false.into();
         let count = document["error_count"].as_u64().unwrap_or(0) + errors.len() as u64;

@@ -67,7 +67,7 @@ pub fn exit_of(errors: &[(String, HostError)]) -> Exit {
 
 /// Reads the controller's secrets and asks all hosts.
 pub fn survey(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<Surveyed, Exit> {
-    let excluded = excluded(loaded, &arguments.limit, output)?;
+    let excluded = excluded(loaded, &arguments.limit, "--limit", output)?;
     let secrets = controller_secrets(loaded, output)?;
     let nonce = random_token();
     // Secrets are compared as hashes of (nonce, hash of the value), just as hosts answer.
@@ -85,6 +85,7 @@ pub fn survey(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<
             become_root: loaded.inventory.hosts.get(&target.name).is_some_and(|host| host.r#become),
             transport: transport.as_ref(),
             resources: loaded.resources.iter().filter(|one| one.address.host == target.name).collect(),
+            routes: None,
         })
         .collect();
     let answers = gather(&asked, &loaded.topology.server_name, &nonce, usize::from(arguments.forks));
@@ -110,12 +111,13 @@ pub fn tell(errors: &[(String, HostError)], output: &Output) {
     }
 }
 
-fn excluded(loaded: &Loaded, limit: &[String], output: &Output) -> Result<Vec<String>, Exit> {
+/// Hosts that this list of names leaves out; an empty list leaves out none. `flag` gave the list.
+pub fn excluded(loaded: &Loaded, limit: &[String], flag: &str, output: &Output) -> Result<Vec<String>, Exit> {
     let hosts = &loaded.topology.hosts;
     if let Some(unknown) = limit.iter().find(|name| !hosts.contains_key(*name)) {
         let known: Vec<&str> = hosts.keys().map(String::as_str).collect();
         output.error(
-            &format!("--limit names {unknown:?}, which is no host of the inventory"),
+            &format!("{flag} names {unknown:?}, which is no host of the inventory"),
             Some(&format!("hosts are: {}", known.join(", "))),
         );
         return Err(Exit::Usage);
@@ -127,7 +129,7 @@ fn excluded(loaded: &Loaded, limit: &[String], output: &Output) -> Result<Vec<St
 }
 
 /// How a host of the inventory is reached.
-fn target(loaded: &Loaded, name: &str, arguments: &HostArgs) -> Result<Target, Exit> {
+pub fn target(loaded: &Loaded, name: &str, arguments: &HostArgs) -> Result<Target, Exit> {
     let Some(host) = loaded.inventory.hosts.get(name) else { return Err(Exit::Error) };
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let user = host.user.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned());

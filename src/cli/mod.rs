@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. The only room that reads flags, the environment, the
 //! inventory's files and the clock, and that decides exit codes.
 
+mod against_host;
 mod apply;
 mod check;
 mod exit;
@@ -42,7 +43,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read the inventory and report everything that is wrong with it, offline
+    /// Read the inventory and report everything that is wrong with it, offline or against its hosts
     Check(check::CheckArgs),
     /// Show what would change on every host, in which order, and why; changes nothing
     Plan(plan::PlanArgs),

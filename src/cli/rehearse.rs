@@ -224,7 +224,7 @@ fn lock_path(lab: &Lab) -> PathBuf {
 }
 
 /// Defaults of [`HostArgs`], for hosts that are a few milliseconds away.
-fn host_arguments() -> HostArgs {
+pub fn host_arguments() -> HostArgs {
     HostArgs { limit: Vec::new(), forks: 32, timeout: 15, adopt: false, allow_datastore_restart: false }
 }
 

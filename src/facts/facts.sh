@@ -13,7 +13,7 @@ say() { # FIELD...: one line of the answer
 
 declare -A want=() secretful=() known_unit=() reloads=() recorded=()
 declare -a paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=()
-mode='' state='' nonce='' who='' pg_role='' pg_database=''
+mode='' state='' nonce='' who='' pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python=''
 
 read_request() {
     local kind a b
@@ -35,6 +35,10 @@ read_request() {
             keys) folders+=("$b") ;;
             postgresql) pg_role=$a pg_database=$b ;;
             setting) settings+=("$a") ;;
+            script) script=$a ;;
+            processes) processes=$a ;;
+            modules) modules=$a ;;
+            serving) serving_user=$a serving_python=$b ;;
             end) return 0 ;;
             *) say error "request: unknown line $kind"; return 1 ;;
         esac
@@ -274,6 +278,25 @@ probe_paths() {
     done
 }
 
+# What each kind of process serves with the configuration in place, said with the venv's own code.
+probe_registered() {
+    [[ -n $script ]] || return 0
+    [[ -x $serving_python ]] || { say unserved "there is no $serving_python"; return 0; }
+    local line said=''
+    while IFS= read -r line; do
+        case $line in
+            '{'*) say registered "$line" ;;
+            'status 0') ;;
+            'status '*) say unserved "${said:-it ended with $line}" ;;
+            *) said=${line:0:600} ;;
+        esac
+    done < <(
+        cd / && setpriv --reuid="$serving_user" --regid="$serving_user" --init-groups -- \
+            "$serving_python" -I -B -c "$(base64 -d <<< "$script")" "$processes" "$modules" 2>&1
+        echo "status $?"
+    )
+}
+
 # Independent probes run side by side; their answers are put out one after the other.
 probe() {
     local units_out packages_out postgresql_out others_out
@@ -285,6 +308,7 @@ probe() {
     probe_directives
     probe_keys
     cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
+    probe_registered
     say end facts
 }
 

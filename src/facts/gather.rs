@@ -9,6 +9,7 @@ use super::host::HostFacts;
 use super::reply::Reply;
 use super::request::{Mode, request};
 use crate::resource::Resource;
+use crate::topology::SynapseCheck;
 use crate::transport::{Session, Target, Transport};
 
 pub use super::conversation::{HostError, HostErrorKind};
@@ -29,6 +30,8 @@ pub struct Asked<'a> {
     pub transport: &'a dyn Transport,
     /// What is desired there.
     pub resources: Vec<&'a Resource>,
+    /// Processes to ask what they serve, which takes seconds; a plan does not.
+    pub routes: Option<SynapseCheck>,
 }
 
 /// A logged-in host.
@@ -67,7 +70,7 @@ pub fn gather(hosts: &[Asked<'_>], server_name: &str, nonce: &str, forks: usize)
 
 fn ask(host: &Asked<'_>, server_name: &str, nonce: &str) -> Result<(Connection, HostFacts), HostError> {
     let mut session = host.transport.connect(&host.target)?;
-    let request = request(Mode::Facts, server_name, nonce, "-", &host.resources);
+    let request = request(Mode::Facts, server_name, nonce, "-", &host.resources, host.routes.as_ref());
     let mut conversation = Conversation::start(session.as_mut(), host.become_root, SCRIPT, &request)?;
     let facts = hear_facts(&mut conversation)?;
     drop(conversation);

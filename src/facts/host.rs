@@ -34,6 +34,10 @@ pub struct HostFacts {
     pub units: BTreeMap<String, UnitFact>,
     /// Installed packages with their version.
     pub packages: BTreeMap<String, String>,
+    /// Lines in which Synapse said what its processes serve; only if it was asked.
+    pub served: Vec<String>,
+    /// Why it could not say; empty: it could, or was not asked.
+    pub unserved: String,
     /// Users that exist, with their passwd line.
     pub users: BTreeMap<String, String>,
     /// venvs that exist.

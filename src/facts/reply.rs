@@ -2,8 +2,12 @@
 
 use base64::Engine as _;
 
+use super::conversation::clean;
 use super::host::{HostFacts, PathFact, PostgresqlFact, SecretFact, Secretful, UnitFact, VenvFact};
 use super::record::{Record, RecordError};
+
+/// More kinds of process than this are on no host.
+const SERVED: usize = 500;
 
 /// Why an answer is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +104,8 @@ impl Reply {
                     facts.packages.insert(name.to_owned(), (*version).to_owned());
                 }
             }
+            ("registered", [line]) if facts.served.len() < SERVED => facts.served.push((*line).to_owned()),
+            ("unserved", _) => facts.unserved = clean(rest),
             ("user", [name, line]) => {
                 facts.users.insert((*name).to_owned(), (*line).to_owned());
             }

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+
 use crate::resource::{Body, Resource};
+use crate::topology::SynapseCheck;
+use crate::topology::registered::SCRIPT;
 
 /// What the exec is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +28,15 @@ pub fn state_directory(server_name: &str) -> String {
 /// The request as lines of tab-separated fields, ending with `end`.
 ///
 /// `nonce` is this run's, the same for all hosts; `who` names this run to others that find the lock taken.
-pub fn request(mode: Mode, server_name: &str, nonce: &str, who: &str, resources: &[&Resource]) -> String {
+/// `routes`: also what these processes serve, which takes seconds.
+pub fn request(
+    mode: Mode,
+    server_name: &str,
+    nonce: &str,
+    who: &str,
+    resources: &[&Resource],
+    routes: Option<&SynapseCheck>,
+) -> String {
     let mut text = String::new();
     let mode = match mode {
         Mode::Facts => "facts",
@@ -60,8 +72,17 @@ pub fn request(mode: Mode, server_name: &str, nonce: &str, who: &str, resources:
                     settings.keys().try_for_each(|setting| writeln!(text, "setting\t{setting}"))
                 })
             }
-            Body::ExternalPostgresql { .. } => Ok(()),
+            Body::Routes { .. } | Body::ExternalPostgresql { .. } => Ok(()),
         };
+    }
+    if let Some(SynapseCheck { python, user, processes, modules }) = routes {
+        let script = base64::engine::general_purpose::STANDARD.encode(SCRIPT);
+        let processes = serde_json::to_string(processes).unwrap_or_default();
+        let modules = modules.as_deref().unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "script\t{script}\nprocesses\t{processes}\nmodules\t{modules}\nserving\t{user}\t{python}"
+        );
     }
     text.push_str("end\n");
     text

@@ -24,6 +24,7 @@ pub fn reason(
         (Operation::Create, Cause::Drift) => "somebody removed it".to_owned(),
         (Operation::Create, _) => match resource.body {
             Body::Packages { .. } => "not installed yet".to_owned(),
+            Body::Routes { .. } => "not checked yet".to_owned(),
             Body::Directive { .. } => "that many connections are needed".to_owned(),
             _ => "new".to_owned(),
         },
@@ -60,6 +61,7 @@ fn intended(
     match &resource.body {
         Body::Directive { .. } => return "that many connections are needed".to_owned(),
         Body::Packages { .. } => return "not installed yet".to_owned(),
+        Body::Routes { .. } if only("packages") => return "Synapse was installed anew".to_owned(),
         Body::Secret { name, .. } if only("value") => {
             let origin = input.origin(name).and_then(|origin| origin.host.as_deref());
             return format!(

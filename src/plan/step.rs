@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::resource::{Content, FileSet, Ready};
+pub use crate::topology::SynapseCheck;
 
 /// One atomic act on one host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -152,6 +153,16 @@ pub enum Action {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         links: Vec<(String, String)>,
     },
+    /// Asks the installed Synapse what each process of the host serves, with the staged files as if in
+    /// place, and holds the routes against it; stops before anything changed.
+    CheckRoutes {
+        /// Directories the staged tree is laid over, in a private mount namespace.
+        over: Vec<String>,
+        /// Main, and the processes of this host.
+        check: SynapseCheck,
+        /// Version of Synapse, for messages.
+        version: String,
+    },
     /// Puts the staged files in place, all of them or none.
     Swap {
         /// The set.
@@ -269,20 +280,6 @@ pub enum MediaProbe {
     Look,
 }
 
-/// What the Synapse set is validated with.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SynapseCheck {
-    /// Interpreter of the venv.
-    pub python: String,
-    /// User the check runs as.
-    pub user: String,
-    /// Process name to its configuration paths, in order.
-    pub processes: Vec<(String, Vec<String>)>,
-    /// Directory of the admin's own Python modules.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub modules: Option<String>,
-}
-
 impl Action {
     /// Services that owe a restart or a reload once this is done: address, reason.
     pub fn owes(&self) -> &[(String, String)] {
@@ -330,6 +327,7 @@ impl Action {
                 format!("stage {}", staged(*set, files))
             }
             Action::Validate { set, .. } => format!("validate {} as if in place", noun(*set)),
+            Action::CheckRoutes { version, .. } => format!("check the routes against Synapse {version}"),
             Action::Swap { set, files, gone, .. } => {
                 let put = format!("put {} in place", staged(*set, files));
                 match (files.as_slice(), gone.as_slice()) {

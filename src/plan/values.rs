@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::input::Input;
 use crate::facts::HostFacts;
-use crate::facts::host::{PathFact, Secretful};
+use crate::facts::host::{PathFact, Secretful, VenvFact};
 use crate::facts::record::{Attributes, Entry};
 use crate::inventory::SecretSource;
 use crate::resource::{Body, Resource};
@@ -112,6 +112,20 @@ pub fn values(resource: &Resource, facts: &HostFacts, entry: Option<&Entry>, inp
             };
             let state = if *managed { "complete" } else { "adopted" };
             Values { desired: attributes([("state", state), ("packages", &packages)]), actual }
+        }
+        Body::Routes { venv, digest } => {
+            // What synprov built stays as it was; what somebody else installs may change at its path.
+            let recorded = applied.and_then(|applied| applied.get("packages"));
+            let managed = input.topology.venv.managed;
+            let complete = |found: &&VenvFact| !managed || found.state == "complete";
+            let found = facts.venvs.get(venv).filter(complete).map(|found| &found.packages);
+            let packages = recorded.filter(|_| managed).or(found);
+            let packages = packages.map_or(KNOWN_AFTER_APPLY, String::as_str);
+            Values {
+                desired: attributes([("routes", digest), ("packages", packages)]),
+                // Nothing on a host shows it: what is checked is what the record says was.
+                actual: applied.cloned(),
+            }
         }
         Body::Postgresql { .. } => postgresql(resource, facts, applied, input),
         // Checked by a step before Synapse starts; there is nothing on the host to compare.

@@ -126,6 +126,13 @@ pub enum Body {
         /// `false`: adopted; must exist and import Synapse, is never changed.
         managed: bool,
     },
+    /// The routes, checked against what Synapse in this venv serves. Leaving: forgotten.
+    Routes {
+        /// Path of the venv.
+        venv: String,
+        /// Digest of what is checked.
+        digest: String,
+    },
     /// A systemd unit that runs. Leaving: stopped, disabled.
     Service {
         /// Full unit name.
@@ -261,6 +268,7 @@ impl Body {
             Body::Directive { .. } => "directive",
             Body::Secret { .. } => "secret",
             Body::Venv { .. } => "venv",
+            Body::Routes { .. } => "routes",
             Body::Service { .. } => "service",
             Body::Postgresql { .. } => "postgresql",
             Body::ExternalPostgresql { .. } => "external_postgresql",
@@ -275,6 +283,7 @@ impl Body {
             | Body::File { path, .. }
             | Body::Directive { path, .. }
             | Body::Venv { path, .. } => path,
+            Body::Routes { venv, .. } => venv,
             Body::Service { unit, .. } => unit,
             Body::Postgresql { database, .. } | Body::ExternalPostgresql { database, .. } => database,
         }

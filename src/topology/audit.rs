@@ -8,9 +8,16 @@ use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use super::registered::{Answer, Registered};
+use super::registered::{Answer, Patterns, Registered, SCRIPT};
 use super::routes::MAIN;
 use super::types::{App, Instance, Route, Topology};
+use crate::secret::sha256_hex;
+
+/// More sentences than this help nobody.
+const SENTENCES: usize = 20;
+
+const HELP: &str = "keep such a class on main: take its word out of the pool's `handles:`; \
+                    and report it, with the version of Synapse: synprov's table of endpoints is wrong for it";
 
 /// Requests that would not be served where they go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +64,49 @@ impl Topology {
             }
         }
         found
+    }
+
+    /// What is wrong with the routes, in sentences, given what one host's Synapse said it serves: the
+    /// lines of the script ([`SCRIPT`]). Empty: nothing.
+    pub fn complaints(&self, lines: &[String]) -> Vec<String> {
+        let mut patterns = Patterns::default();
+        let read: Result<Vec<Registered>, String> =
+            lines.iter().map(|line| Registered::read(line, &mut patterns)).collect();
+        let registered = match read {
+            Ok(registered) if registered.len() > 1 => registered,
+            Ok(_) => return vec!["Synapse did not say what it serves".to_owned()],
+            Err(error) => return vec![format!("Synapse could not be asked what it serves: {error}")],
+        };
+        let found = self.audit(&registered);
+        let mut lines: Vec<String> = found.iter().map(|one| one.sentence(self.version.as_str())).collect();
+        if lines.len() > SENTENCES {
+            let more = lines.len() - SENTENCES;
+            lines.truncate(SENTENCES);
+            lines.push(format!("… and {more} more"));
+        }
+        if !lines.is_empty() {
+            lines.push(HELP.to_owned());
+        }
+        lines
+    }
+
+    /// Digest of all that an audit depends on in the topology, short. Processes may come and go in it.
+    pub fn audited(&self) -> String {
+        let kinds = |upstream: &str| {
+            let servers = self.upstreams.get(upstream).map(|upstream| upstream.servers.as_slice());
+            let apps =
+                servers.unwrap_or_default().iter().filter_map(|server| self.instance(&server.instance));
+            apps.map(|instance| format!("{:?}", instance.app)).collect::<BTreeSet<String>>()
+        };
+        let routes: Vec<_> = self
+            .routes
+            .iter()
+            .map(|route| {
+                (&route.class, &route.regex, &route.methods, &route.conditions, kinds(&route.upstream))
+            })
+            .collect();
+        let digest = sha256_hex(format!("{SCRIPT}{routes:?}").as_bytes());
+        digest.chars().take(16).collect()
     }
 
     fn instance(&self, name: &str) -> Option<&Instance> {

@@ -10,6 +10,9 @@ use serde::Deserialize;
 
 use super::sample::samples;
 
+/// Run with the venv's Python; says what processes serve.
+pub const SCRIPT: &str = include_str!("../../modules/venv/registered.py");
+
 /// More patterns than this are no Synapse.
 const PATTERNS: usize = 5000;
 

@@ -170,3 +170,22 @@ pub fn a_client_is_served(site: &Site) {
     let wrong: Vec<_> = checks.iter().filter(|check| !check.ok).collect();
     assert!(wrong.is_empty() && checks.len() > 50, "{} checks; wrong: {wrong:#?}", checks.len());
 }
+
+/// A Synapse whose workers lack what is routed to them: found by a look, and before anything is put in place.
+pub fn synapse_does_not_serve_a_route(site: &Site) {
+    let before = site.invocations();
+    let path = format!("{ROOT}/conf/workers/client.yaml");
+    let found = site.sh(&format!("sha256sum {path}"));
+    let registers = format!("{ROOT}/venvs/1*/lib/python3*/site-packages/synapse/rest/__init__.py");
+    let only_main = "pusher.register_servlets, sync.register_servlets,";
+    site.sh(&format!("cp $(echo {registers}) /root/registers && sed -Ei 's/^ {{20}}pusher.register_servlets,/                    {only_main}/' {registers}"));
+    let wrong = "/sync goes to pool";
+    site.run(&["check", "--against-host"]).exits(1).says(wrong).says("answer 404 M_UNRECOGNIZED");
+    site.rewrite("config: {turn_shared_secret", "config: {event_cache_size: 12K, turn_shared_secret");
+    site.run(&["apply", "--yes"]).exits(1).says("check the routes against Synapse").says(wrong);
+    assert_eq!(site.sh(&format!("sha256sum {path}")), found, "nothing was changed");
+    assert!(site.disturbed(&before).is_empty());
+    site.write(INVENTORY);
+    site.sh(&format!("cp /root/registers $(echo {registers}) && rm /root/registers"));
+    site.run(&["check", "--against-host"]).exits(0).says("every route leads to a process");
+}

@@ -41,6 +41,7 @@ const SCENARIOS: &[Scenario] = &[
     ("change: a secret", changes::a_secret_changes),
     ("refused: a foreign nginx file", changes::a_foreign_nginx_file_is_broken),
     ("refused: an option by Synapse", changes::synapse_refuses_an_option),
+    ("refused: a route that Synapse does not serve", changes::synapse_does_not_serve_a_route),
     ("run: two at once", runs::two_at_once),
     ("run: a prompt", runs::a_prompt),
     ("run: SIGINT", runs::interrupted_once),

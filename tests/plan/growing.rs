@@ -31,6 +31,8 @@ fn a_plain_worker_more_restarts_nobody_and_touches_no_shared_file() {
         .filter(|change| change.operation == synprov::plan::change::Operation::Update)
         .map(|change| change.name.as_str())
         .filter(|name| !name.contains("nginx"))
+        // Its routes are new: they are checked.
+        .filter(|name| !name.contains("/venvs/"))
         .collect();
     assert_eq!(updated, [] as [&str; 0], "{}", crate::tell(&plan));
     world.apply(&plan);

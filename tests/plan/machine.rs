@@ -204,7 +204,7 @@ impl Machine {
                         postgresql.settings.retain(|name, _| settings.contains_key(name));
                     }
                 }
-                Body::ExternalPostgresql { .. } => {}
+                Body::Routes { .. } | Body::ExternalPostgresql { .. } => {}
             }
         }
         for address in record.entries.keys() {

@@ -75,7 +75,8 @@ fn deeds(world: &World, resource: &Resource) -> Vec<Deed> {
             }
             deeds
         }
-        Body::ExternalPostgresql { .. } => Vec::new(),
+        // Only the record knows of these.
+        Body::Routes { .. } | Body::ExternalPostgresql { .. } => Vec::new(),
     }
 }
 
@@ -208,7 +209,7 @@ fn commit(world: &mut World, resource: &Resource, deed: Deed, expected: &mut Exp
                 _ => postgresql.role = Some(false),
             }
         }
-        Body::ExternalPostgresql { .. } => {}
+        Body::Routes { .. } | Body::ExternalPostgresql { .. } => {}
     }
     expected.insert(resource);
 }

@@ -152,7 +152,10 @@ impl World {
                     self.machine(host).staged.append(&mut scratch.nodes);
                 }
             }
-            Action::Validate { .. } | Action::CheckPostgresql { .. } | Action::ProbeMedia { .. } => {}
+            Action::Validate { .. }
+            | Action::CheckRoutes { .. }
+            | Action::CheckPostgresql { .. }
+            | Action::ProbeMedia { .. } => {}
             Action::Swap { files, gone, .. } => {
                 self.swap(host, files, parts);
                 let left = parts.saturating_sub(files.len());

@@ -85,3 +85,13 @@ validate_synapse() { # USER PYTHON PROCESSES-AS-JSON MODULES DIRECTORY...
     shift 4
     in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- "$python" -I -B -c "$synapse_check" "$processes" "$modules"
 }
+
+# What each kind of process serves, said with the venv's own code; the controller holds the routes against it.
+check_routes() { # USER PYTHON PROCESSES-AS-JSON MODULES SCRIPT-OFFSET LENGTH DIRECTORY...
+    local user=$1 python=$2 processes=$3 modules=$4 script line
+    script=$(slice "$5" "$6") || return 1
+    shift 6
+    in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- "$python" -I -B -c "$script" "$processes" "$modules" \
+        | while IFS= read -r line; do answer registered "$line"; done
+    ((PIPESTATUS[0] == 0)) || { complain 'Synapse could not be asked what it serves; see above'; return 1; }
+}

@@ -34,6 +34,7 @@ pub(super) fn host(topology: &Topology, node: &HostNode) -> Value {
         "postgresql": node.postgresql,
         "redis": node.redis,
         "synapse": node.synapse,
+        "checks_routes": node.synapse && !topology.routes.is_empty(),
         "uses_jemalloc": here.iter().any(|instance| instance.jemalloc),
         "proxy": proxy(&[ProxyKind::Nginx, ProxyKind::Includes]),
         "proxy_site": proxy(&[ProxyKind::Nginx]),

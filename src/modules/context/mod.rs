@@ -49,6 +49,7 @@ fn synapse(topology: &Topology) -> Value {
         "prefix": topology.prefix,
         "config": topology.shared_config,
         "media": topology.media.path,
+        "routes": topology.audited(),
         "write_paths": [directories::data(topology)],
         "mount_unit": topology.media.mount_unit,
         "file_sd": file_sd(topology),

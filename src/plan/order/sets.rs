@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::Considered;
-use super::super::step::{Action, StagedFile, SynapseCheck};
+use super::super::step::{Action, StagedFile};
 use super::{Builder, UNIT_FILES, addresses, outdated, why};
 use crate::resource::{Body, FileSet};
 
@@ -50,7 +50,29 @@ impl<'a> Builder<'a, '_> {
                     );
                 }
             }
+            self.check_routes(&host);
         }
+    }
+
+    /// After the venv, the routes or the configuration changed: what Synapse registers follows from these.
+    fn check_routes(&mut self, host: &str) {
+        let here = |one: &&Considered<'_>| {
+            one.resource.address.host == host && matches!(one.resource.body, Body::Routes { .. })
+        };
+        let Some(one) = self.considered.iter().find(here) else { return };
+        let files: Vec<StagedFile> =
+            self.files(host, FileSet::Synapse).into_iter().map(|(_, file)| file).collect();
+        if one.change.is_none() && files.is_empty() {
+            return;
+        }
+        let topology = self.input.topology;
+        let action = Action::CheckRoutes {
+            over: overlaid(files.iter().map(|file| file.path.as_str())),
+            check: topology.routes_check(host),
+            version: topology.version.to_string(),
+        };
+        let completes = one.change.iter().map(|change| change.address.clone()).collect();
+        self.push(host, action, "no request may go to a process that does not serve it", completes);
     }
 
     /// Files that leave with a set: nginx reads whole directories, and must not see old and new together.
@@ -81,27 +103,7 @@ impl<'a> Builder<'a, '_> {
                 Some(validate(None, units, Vec::new()))
             }
             FileSet::Synapse => {
-                let topology = self.input.topology;
-                let conf = format!("{}/conf", topology.root);
-                let processes = topology
-                    .instances
-                    .iter()
-                    .filter(|instance| instance.host == host)
-                    .map(|instance| {
-                        let mut paths = vec![format!("{conf}/config.yaml"), format!("{conf}/conf.d/")];
-                        if instance.config.is_some() {
-                            paths.push(format!("{conf}/workers/{}.yaml", instance.name));
-                        }
-                        (instance.name.clone(), paths)
-                    })
-                    .collect();
-                let python = format!("{}/bin/python", topology.venv.path);
-                let synapse = Some(SynapseCheck {
-                    python,
-                    user: topology.user.clone(),
-                    processes,
-                    modules: topology.modules(),
-                });
+                let synapse = Some(self.input.topology.synapse_check(host));
                 Some(validate(synapse, Vec::new(), Vec::new()))
             }
             FileSet::Redis | FileSet::Plain => None,
