@@ -88,6 +88,7 @@ fn two_users_live_an_evening_and_the_serving_process_is_named() {
             instance: "main".into(),
             host: "hs1".into(),
             unit: "by-hand.service".into(),
+            log: None,
         }],
         features: Features::of(&serde_json::Map::new()),
     };

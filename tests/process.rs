@@ -311,3 +311,85 @@ fn media_on_several_hosts_need_a_store_that_is_shared() {
     assert_eq!(topology.media.hosts, ["hs1", "hs2"]);
     assert!(find(&resources, "service", "srv-media.mount").is_none());
 }
+
+const SOCKETS: &str = "workers:\n  sync: {host: hs1, handles: [sync]}\n  typing: {host: hs1, writes: [typing]}\n  persister: {host: hs1, writes: [events]}\n  \
+                       background: {host: hs1, runs: [background_tasks]}\ndefaults: {listen: unix}";
+
+#[test]
+fn listeners_are_sockets_where_all_who_connect_are_on_the_host() {
+    let (topology, lock, resources) = meaning(&inventory("", "", SOCKETS), &Lock::default());
+    let shared = &topology.shared_config;
+    assert_eq!(
+        shared["listeners"],
+        serde_json::json!([
+            {"type": "http", "path": "/run/matrix/main/client.sock", "mode": 0o666, "x_forwarded": true,
+                "resources": [{"names": ["client", "federation"]}]},
+            {"type": "http", "path": "/run/matrix/main/replication.sock", "mode": 0o660,
+                "resources": [{"names": ["replication"]}]},
+        ])
+    );
+    assert_eq!(
+        shared["instance_map"]["typing"],
+        serde_json::json!({"path": "/run/matrix/typing/replication.sock"})
+    );
+    assert!(lock.ports.values().all(indexmap::IndexMap::is_empty), "{:?}", lock.ports);
+    // A writer that serves no requests has one socket, and is probed there.
+    let persister = topology.instances.iter().find(|one| one.name == "persister").unwrap();
+    assert_eq!(persister.ready.listens, ["unix:/run/matrix/persister/replication.sock"]);
+    assert_eq!(persister.config.as_ref().unwrap()["worker_listeners"].as_array().unwrap().len(), 1);
+    assert_eq!(text(&resources, SYNC), "[Service]\nRuntimeDirectory=matrix/sync\n");
+    let ready = &topology.instances[1].ready;
+    assert_eq!(ready.health.as_deref(), Some("unix:/run/matrix/sync/client.sock"));
+    assert_eq!(
+        ready.reaches,
+        ["main", "typing", "persister"].map(|name| format!("unix:/run/matrix/{name}/replication.sock"))
+    );
+    let nginx: String = resources
+        .iter()
+        .filter(|one| one.address.name.contains("nginx"))
+        .map(|one| text(&resources, &one.address.name))
+        .collect();
+    for path in ["main/client", "sync/client", "typing/client"] {
+        assert!(nginx.contains(&format!("server unix:/run/matrix/{path}.sock max_fails=0;")), "{nginx}");
+    }
+    let unit = text(&resources, "/etc/systemd/system/matrix_generic_worker@.service");
+    assert!(unit.contains(" /run/matrix/main/replication.sock\n"), "{unit}");
+    assert!(reachability(&topology).iter().all(|one| one.address == "*"), "the proxy alone");
+}
+
+#[test]
+fn a_pool_goes_back_to_ports_of_its_own() {
+    let tcp = SOCKETS.replace("handles: [sync]", "handles: [sync], listen: tcp");
+    let (topology, lock, _) = meaning(&inventory("", "", &tcp), &Lock::default());
+    assert_eq!(topology.instances[1].client.as_deref(), Some("127.0.0.1:8081"));
+    assert_eq!(lock.ports["sync"]["client"], 8081);
+    assert_eq!(topology.instances[0].client.as_deref(), Some("unix:/run/matrix/main/client.sock"));
+}
+
+#[test]
+fn over_several_hosts_sockets_are_taken_where_they_can_be_and_refused_where_asked_for() {
+    let two = |rest: &str| {
+        inventory("", "", rest).replace(
+            "hosts: {hs1: {address: 192.0.2.10, user: root}}",
+            "hosts: {hs1: {address: 10.0.0.1}, hs2: {address: 10.0.0.2}}",
+        )
+    };
+    let workers = "workers: {sync: {host: hs1, handles: [sync]}, client: {host: hs2, handles: [login]}}\n";
+    let (topology, ..) = meaning(&two(&format!("{workers}defaults: {{listen: unix}}")), &Lock::default());
+    let clients: Vec<&str> = topology.instances.iter().filter_map(|one| one.client.as_deref()).collect();
+    assert_eq!(
+        clients,
+        ["unix:/run/matrix/main/client.sock", "unix:/run/matrix/sync/client.sock", "10.0.0.2:8081"]
+    );
+    assert_eq!(topology.shared_config["instance_map"]["main"]["host"], "10.0.0.1");
+    assert_eq!(
+        errors(&two(&workers.replace("[login]", "[login], listen: unix"))),
+        ["\"client\" on host \"hs2\" cannot listen on a socket: a proxy on host \"hs1\" must reach it"]
+    );
+    let long = inventory(
+        ", prefix: a23456789-a23456789-a23456789",
+        "",
+        &format!("workers: {{{}: {{host: hs1, handles: [sync], listen: unix}}}}", "w".repeat(63)),
+    );
+    assert!(errors(&long)[0].ends_with("has too long a path"), "{:?}", errors(&long));
+}

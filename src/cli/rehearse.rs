@@ -140,7 +140,12 @@ fn prove(loaded: &Loaded, inventory: &Inventory, lab: &Lab, output: &Output) -> 
     let processes = topology
         .instances
         .iter()
-        .map(|one| Process { instance: one.name.clone(), host: one.host.clone(), unit: one.unit.clone() })
+        .map(|one| Process {
+            instance: one.name.clone(),
+            host: one.host.clone(),
+            unit: one.unit.clone(),
+            log: one.logging.directory.as_ref().map(|directory| format!("{directory}/{}.log", one.name)),
+        })
         .collect();
     let features = Features::of(&topology.shared_config);
     let homeserver = Homeserver { server_name: topology.server_name.clone(), door, processes, features };

@@ -424,8 +424,19 @@ pub struct Defaults {
     pub environment: IndexMap<String, Spanned<String>>,
     /// `true`: memory is allocated by jemalloc.
     pub jemalloc: Option<Spanned<bool>>,
+    /// What requests and replication arrive through.
+    pub listen: Option<Spanned<Listen>>,
     /// Where each process logs; merged by key.
     pub logging: Logging,
+}
+
+/// `listen:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// TCP ports.
+    Tcp,
+    /// Unix sockets, where all who connect are on the host.
+    Unix,
 }
 
 /// Limits of a process, as systemd.resource-control(5) and systemd.exec(5) know them.

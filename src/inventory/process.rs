@@ -2,8 +2,8 @@
 //!
 //! Never in this file: what a process is for, where it runs.
 
-use super::decode::{Found, Section, wrong};
-use super::{DbPool, Defaults, limits, logging};
+use super::decode::{Found, Section, choose, wrong};
+use super::{DbPool, Defaults, Listen, limits, logging};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -18,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "environment",
     "jemalloc",
     "logging",
+    "listen",
 ];
 
 /// `defaults:`.
@@ -37,8 +38,25 @@ pub(super) fn values(section: &Section<'_>, found: &mut Found) -> Defaults {
         jemalloc: section
             .boolean("jemalloc", found)
             .map(|on| Spanned::new(on, section.entry("jemalloc").map(|(span, _)| span).unwrap_or_default())),
+        listen: listen(section, found),
         logging: logging::logging(section, found),
     }
+}
+
+fn listen(section: &Section<'_>, found: &mut Found) -> Option<Spanned<Listen>> {
+    let word = section.text("listen", found)?;
+    let listen = match word.value.as_str() {
+        "tcp" => Listen::Tcp,
+        "unix" => Listen::Unix,
+        _ => {
+            found.push(
+                Diagnostic::error(word.span, format!("\"listen\" in {} is unknown", section.what))
+                    .help(choose(&word.value, &["tcp", "unix"])),
+            );
+            return None;
+        }
+    };
+    Some(Spanned::new(listen, word.span))
 }
 
 fn cache_factor(section: &Section<'_>, found: &mut Found) -> Option<Spanned<f64>> {

@@ -56,7 +56,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
         "choosing ports is",
         "leave the key out: ports are chosen once and kept in inventory.lock",
     ),
-    ("workers.*", "unix_socket", "unix sockets are", "leave the key out: listeners are TCP"),
     (
         "proxy",
         "acme",
@@ -101,6 +100,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("hosts.*", "sudo", "did you mean \"become\"?"),
     ("hosts.*", "private_key", "did you mean \"identity_files\"?"),
     ("hosts.*", "key_file", "did you mean \"identity_files\"?"),
+    ("workers.*", "unix_socket", "did you mean \"listen\"? write listen: unix"),
     ("workers.*", "replicas", "did you mean \"count\"?"),
     ("workers.*", "instances", "did you mean \"count\"?"),
     ("workers.*", "endpoints", "did you mean \"handles\"?"),

@@ -56,7 +56,7 @@ impl Features {
     }
 }
 
-/// A process whose journal is read.
+/// A process whose log is read.
 #[derive(Debug, Clone)]
 pub struct Process {
     /// Its Synapse name.
@@ -65,6 +65,8 @@ pub struct Process {
     pub host: String,
     /// Its systemd unit, e.g. `matrix_main.service`.
     pub unit: String,
+    /// File it logs to; `None`: the journal.
+    pub log: Option<String>,
 }
 
 /// One request and what became of it.
@@ -158,6 +160,7 @@ pub fn served_by(
     let mut hosts: Vec<&str> = processes.iter().map(|process| process.host.as_str()).collect();
     hosts.sort_unstable();
     hosts.dedup();
+    let run_mark = format!("synprov_check={run}");
     let until = Instant::now() + Duration::from_secs(15);
     loop {
         let mut served = HashMap::new();
@@ -177,6 +180,14 @@ pub fn served_by(
                 served.insert(mark, instance.unwrap_or(unit));
             }
         }
+        for process in processes {
+            let Some(log) = &process.log else { continue };
+            // Exit 1: nothing found yet, 2: no such file yet.
+            let output = lab.exec(&process.host, &["grep", "--fixed-strings", &run_mark, log])?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let found = text.lines().filter_map(|line| mark(line, run));
+            served.extend(found.map(|mark| (mark, process.instance.clone())));
+        }
         let all = marks.iter().all(|mark| served.contains_key(*mark));
         if all || Instant::now() >= until {
             return Ok(served);
@@ -188,12 +199,17 @@ pub fn served_by(
 /// Mark and unit of a journal entry in which Synapse says that it processed a request of this run.
 fn marked(line: &str, run: &str) -> Option<(String, String)> {
     let entry: Value = serde_json::from_str(line).ok()?;
-    let message = entry["MESSAGE"].as_str()?;
+    let mark = mark(entry["MESSAGE"].as_str()?, run)?;
+    Some((mark, entry["_SYSTEMD_UNIT"].as_str()?.to_owned()))
+}
+
+/// Mark of a line in which Synapse says that it processed a request of this run.
+fn mark(message: &str, run: &str) -> Option<String> {
     let (_, rest) = message.split_once("Processed request")?;
     let (_, rest) = rest.split_once("synprov_check=")?;
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
     let mark = &rest[..end];
-    mark.starts_with(run).then(|| Some((mark.to_owned(), entry["_SYSTEMD_UNIT"].as_str()?.to_owned())))?
+    mark.starts_with(run).then(|| mark.to_owned())
 }
 
 /// 16 random hex digits.

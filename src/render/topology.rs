@@ -35,7 +35,8 @@ pub fn text(topology: &Topology, color: bool) -> String {
             line("Redis", redis.port.to_string(), "replication between processes");
         }
         for instance in topology.instances.iter().filter(|one| one.host == *name) {
-            let port = instance.client_port.map_or_else(|| "-".to_owned(), |port| port.to_string());
+            let socket = instance.runtime_directory.as_ref().map_or("-", |_| "unix");
+            let port = instance.client_port.map_or_else(|| socket.to_owned(), |port| port.to_string());
             line(&instance.name, port, &role(topology, instance));
         }
         if host.proxy {

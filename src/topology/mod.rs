@@ -36,6 +36,7 @@ mod secrets;
 mod selecting;
 mod selector;
 mod shared_config;
+mod sockets;
 pub mod types;
 mod venv;
 mod worker_config;
@@ -63,6 +64,7 @@ use instances::{Seat, Seating};
 use placement::Placement;
 use process::Settings;
 use roles::Role;
+use sockets::Sockets;
 
 /// What [`resolve`] found out.
 #[derive(Debug, Clone)]
@@ -101,7 +103,10 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let placement = Placement::new(inventory, &mut diagnostics);
     let replicated = inventory.redis.is_some();
     let span_of = |pool: &str| checks::span_of(inventory, pool);
-    let ports = ports::allocate(&seats, &roles, inventory, &before, span_of, &mut diagnostics);
+    let prefix =
+        inventory.synapse.prefix.as_ref().map_or("matrix", |prefix| prefix.value.as_str()).to_owned();
+    let sockets = Sockets::new(inventory, &placement, &seats, &roles, &prefix, &mut diagnostics);
+    let ports = ports::allocate(&seats, &roles, inventory, &sockets, &before, span_of, &mut diagnostics);
     let lists = lists::order(&seats, &roles, catalogue, &before);
     let proxy = proxy::build(inventory);
     let mas = mas::build(inventory, &version, &placement, &mut diagnostics);
@@ -113,7 +118,6 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let or = |written: &Option<crate::diagnostic::Spanned<String>>, default: &str| {
         written.as_ref().map_or_else(|| default.to_owned(), |written| written.value.clone())
     };
-    let prefix = or(&inventory.synapse.prefix, "matrix");
     let pools = seats.iter().map(|seat| Settings::of(inventory, &seat.pool).db_pool());
     let connections = pools.fold(0, |sum: u32, pool| sum.saturating_add(pool.max));
     let lock = Lock { ports, instances: remembered, lists, ..before };
@@ -131,6 +135,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
         first_media,
         lock: &lock,
         placement,
+        sockets,
         mas,
         selectors: selecting::selectors(inventory),
     };
@@ -154,6 +159,7 @@ struct Draft<'a> {
     /// Already extended.
     lock: &'a Lock,
     placement: Placement,
+    sockets: Sockets,
     postgresql: Endpoint,
     redis: Option<Endpoint>,
     mas: Option<MasNode>,
@@ -276,6 +282,9 @@ impl Draft<'_> {
             host: seat.host.clone(),
             app,
             unit: instances::unit(&self.prefix, &seat.name, app, self.first_media.as_deref()),
+            client: self.client(seat, serves).filter(|_| serves),
+            replication: self.replication(seat),
+            runtime_directory: self.sockets.directory(&seat.name),
             client_port: self.port(&seat.name, "client").filter(|_| serves),
             replication_port: self.port(&seat.name, "replication"),
             metrics: self
@@ -306,16 +315,26 @@ impl Draft<'_> {
         }
     }
 
+    /// Where a process is asked: for requests if it serves any, else for its health.
+    fn client(&self, seat: &Seat, serves: bool) -> Option<String> {
+        if let Some(path) = self.sockets.path(&seat.name, "client") {
+            return Some(format!("unix:{path}"));
+        }
+        let address = if serves { self.placement.client(&seat.host) } else { placement::LOOPBACK.to_owned() };
+        Some(socket(&address, self.port(&seat.name, "client")?))
+    }
+
+    /// Where a process takes what others replicate to it.
+    fn replication(&self, seat: &Seat) -> Option<String> {
+        if let Some(path) = self.sockets.path(&seat.name, "replication") {
+            return Some(format!("unix:{path}"));
+        }
+        Some(socket(&self.placement.replication(&seat.host), self.port(&seat.name, "replication")?))
+    }
+
     fn ready(&self, seat: &Seat, role: Option<&Role>) -> Ready {
-        let replication = |seat: &Seat| {
-            Some(socket(&self.placement.replication(&seat.host), self.port(&seat.name, "replication")?))
-        };
-        let client = self.port(&seat.name, "client").map(|port| {
-            let serves = role.is_none_or(|role| role.serves);
-            let address =
-                if serves { self.placement.client(&seat.host) } else { placement::LOOPBACK.to_owned() };
-            socket(&address, port)
-        });
+        let replication = |seat: &Seat| self.replication(seat);
+        let client = self.client(seat, role.is_none_or(|role| role.serves));
         let metrics =
             self.port(&seat.name, "metrics").map(|port| socket(&self.placement.metrics(&seat.host), port));
         let listens: Vec<String> = client.iter().cloned().chain(replication(seat)).chain(metrics).collect();

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::instances::Seat;
 use super::roles::Role;
+use super::sockets::Sockets;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::inventory::{Inventory, Lock};
 
@@ -44,12 +45,13 @@ pub(super) fn allocate(
     seats: &[Seat],
     roles: &IndexMap<String, Role>,
     inventory: &Inventory,
+    sockets: &Sockets,
     lock: &Lock,
     span_of: impl Fn(&str) -> Span,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Ports {
     let wanted: Vec<(&Seat, Vec<&str>)> =
-        seats.iter().map(|seat| (seat, listeners(seat, roles.get(&seat.pool), inventory))).collect();
+        seats.iter().map(|seat| (seat, listeners(seat, roles.get(&seat.pool), inventory, sockets))).collect();
     let mut owners: IndexMap<u16, String> =
         TAKEN.iter().map(|(port, owner)| (*port, (*owner).to_owned())).collect();
     extra(inventory, &mut owners, diagnostics);
@@ -117,7 +119,12 @@ pub(super) fn allocate(
 }
 
 /// Listeners of a process by role; `None` is main.
-fn listeners(seat: &Seat, role: Option<&Role>, inventory: &Inventory) -> Vec<&'static str> {
+fn listeners(
+    seat: &Seat,
+    role: Option<&Role>,
+    inventory: &Inventory,
+    sockets: &Sockets,
+) -> Vec<&'static str> {
     let writer = seat.replicates();
     let mut listeners = match role {
         None if inventory.redis.is_some() => vec!["client", "replication"],
@@ -125,6 +132,7 @@ fn listeners(seat: &Seat, role: Option<&Role>, inventory: &Inventory) -> Vec<&'s
         Some(_) if writer => vec!["replication"],
         _ => vec!["client"],
     };
+    listeners.retain(|listener| sockets.path(&seat.name, listener).is_none());
     if inventory.synapse.metrics.is_some() {
         listeners.push("metrics");
     }

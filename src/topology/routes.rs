@@ -10,7 +10,6 @@ use indexmap::IndexMap;
 use super::Draft;
 use super::catalogue::{Class, EndpointPattern};
 use super::instances::Seat;
-use super::placement::socket;
 use super::types::{Balance, Condition, Route, Server, Upstream};
 
 /// Key of main's upstream.
@@ -158,10 +157,9 @@ fn upstream(
     read_timeout: u32,
 ) -> Upstream {
     let servers = seats.iter().filter_map(|seat| {
-        let port = draft.port(&seat.name, "client")?;
         Some(Server {
             instance: seat.name.clone(),
-            address: socket(&draft.placement.client(&seat.host), port),
+            address: draft.client(seat, true)?,
             weight: weight(draft, seat),
         })
     });

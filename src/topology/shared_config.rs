@@ -9,6 +9,7 @@ use super::Draft;
 use super::lists::writers_of;
 use super::mas;
 use super::secrets;
+use super::sockets::{CLIENT_MODE, REPLICATION_MODE};
 use crate::inventory::{Datastore, DbPool, ListenerKind};
 
 /// conf/config.yaml of the topology; secrets as `{"secret": NAME}`.
@@ -101,18 +102,14 @@ pub(super) fn database(draft: &Draft<'_>, pool: DbPool) -> Value {
 fn listeners(draft: &Draft<'_>) -> Value {
     let host = &draft.inventory.main.host.value;
     let mut listeners = Vec::new();
-    if let Some(port) = draft.port("main", "client") {
-        listeners.push(json!({
-            "type": "http",
-            "port": port,
-            "bind_addresses": [draft.placement.client(host)],
-            "x_forwarded": true,
-            "resources": [{"names": ["client", "federation"]}],
-        }));
-    }
-    if let Some(port) = draft.port("main", "replication") {
-        listeners.push(replication_listener(&draft.placement.replication(host), port));
-    }
+    listeners.extend(http_listener(
+        draft,
+        "main",
+        "client",
+        &draft.placement.client(host),
+        &["client", "federation"],
+    ));
+    listeners.extend(replication_listener(draft, "main", host));
     listeners.extend(metrics_listener(draft, "main", host));
     for extra in draft.inventory.main.listeners.values() {
         listeners.push(match &extra.kind {
@@ -137,9 +134,34 @@ pub(super) fn metrics_listener(draft: &Draft<'_>, instance: &str, host: &str) ->
     Some(json!({"type": "metrics", "port": port, "bind_addresses": [draft.placement.metrics(host)]}))
 }
 
-/// A listener for HTTP replication. On a port of its own, so that it is never behind the proxy.
-pub(super) fn replication_listener(address: &str, port: u16) -> Value {
-    json!({"type": "http", "port": port, "bind_addresses": [address], "resources": [{"names": ["replication"]}]})
+/// A listener for HTTP replication, if the process has one. On a port or socket of its own, so that it is
+/// never behind the proxy.
+pub(super) fn replication_listener(draft: &Draft<'_>, instance: &str, host: &str) -> Option<Value> {
+    http_listener(draft, instance, "replication", &draft.placement.replication(host), &["replication"])
+}
+
+/// An HTTP listener on its socket, or on its port at `address`; `None` if it has neither.
+pub(super) fn http_listener(
+    draft: &Draft<'_>,
+    instance: &str,
+    listener: &'static str,
+    address: &str,
+    resources: &[&str],
+) -> Option<Value> {
+    let mut value = Map::from_iter([("type".to_owned(), json!("http"))]);
+    if let Some(path) = draft.sockets.path(instance, listener) {
+        let mode = if listener == "replication" { REPLICATION_MODE } else { CLIENT_MODE };
+        value.insert("path".to_owned(), json!(path));
+        value.insert("mode".to_owned(), json!(mode));
+    } else {
+        value.insert("port".to_owned(), json!(draft.port(instance, listener)?));
+        value.insert("bind_addresses".to_owned(), json!([address]));
+    }
+    if resources.contains(&"client") {
+        value.insert("x_forwarded".to_owned(), json!(true));
+    }
+    value.insert("resources".to_owned(), json!([{"names": resources}]));
+    Some(Value::Object(value))
 }
 
 fn redis(draft: &Draft<'_>) -> Value {
@@ -165,7 +187,9 @@ fn redis(draft: &Draft<'_>) -> Value {
 fn instance_map(draft: &Draft<'_>) -> Value {
     let mut map = Map::new();
     for seat in &draft.seats {
-        if let Some(port) = draft.port(&seat.name, "replication") {
+        if let Some(path) = draft.sockets.path(&seat.name, "replication") {
+            map.insert(seat.name.clone(), json!({"path": path}));
+        } else if let Some(port) = draft.port(&seat.name, "replication") {
             let host = draft.placement.replication(&seat.host);
             map.insert(seat.name.clone(), json!({"host": host, "port": port}));
         }

@@ -116,11 +116,17 @@ pub struct Instance {
     pub app: App,
     /// Full systemd unit name.
     pub unit: String,
-    /// Port of the client/federation/media listener, if it has one. A process that only runs jobs
+    /// Port of the client/federation/media listener, if it has one and it is no socket. A process that only runs jobs
     /// has a `health` listener instead, which is no client listener: see `ready.health`.
     pub client_port: Option<u16>,
-    /// Port of the replication listener, if it has one.
+    /// Port of the replication listener, if it has one and it is no socket.
     pub replication_port: Option<u16>,
+    /// Where requests reach it: `ADDRESS:PORT` or `unix:/PATH`, if it has a listener for them.
+    pub client: Option<String>,
+    /// Where others replicate to it: `ADDRESS:PORT` or `unix:/PATH`.
+    pub replication: Option<String>,
+    /// Directory below /run for its sockets, e.g. `matrix/sync`; `None`: it has none.
+    pub runtime_directory: Option<String>,
     /// `ADDRESS:PORT` of its metrics listener, if it has one.
     pub metrics: Option<String>,
     /// Address its client listener is reached at from the proxy (and bound to).

@@ -10,7 +10,7 @@ use super::instances::Seat;
 use super::placement::LOOPBACK;
 use super::roles::Role;
 use super::secrets;
-use super::shared_config::{database, log_config, metrics_listener, replication_listener};
+use super::shared_config::{database, http_listener, log_config, metrics_listener, replication_listener};
 
 /// The worker's file; secrets as `{"secret": NAME}`.
 pub(super) fn build(
@@ -58,24 +58,19 @@ fn lay_over(under: &mut Value, over: &Value) {
 }
 
 fn listeners(draft: &Draft<'_>, seat: &Seat, role: &Role) -> Value {
+    // Without requests to serve, nobody but the probe on its own host asks it.
+    let (address, names): (String, &[&str]) = match (role.serves, role.media) {
+        (false, _) => (LOOPBACK.to_owned(), &["health"]),
+        (true, true) => (draft.placement.client(&seat.host), &["media", "client", "federation"]),
+        (true, false) => (draft.placement.client(&seat.host), &["client", "federation"]),
+    };
     let mut listeners = Vec::new();
-    if let Some(port) = draft.port(&seat.name, "client") {
-        listeners.push(if role.serves {
-            let names: &[&str] = if role.media { &["media", "client", "federation"] } else { &["client", "federation"] };
-            json!({
-                "type": "http",
-                "port": port,
-                "bind_addresses": [draft.placement.client(&seat.host)],
-                "x_forwarded": true,
-                "resources": [{"names": names}],
-            })
-        } else {
-            // Nobody but the probe on its own host asks it.
-            json!({"type": "http", "port": port, "bind_addresses": [LOOPBACK], "resources": [{"names": ["health"]}]})
-        });
+    // A writer that serves no requests is probed through its replication listener.
+    if role.serves || !seat.replicates() {
+        listeners.extend(http_listener(draft, &seat.name, "client", &address, names));
     }
-    if let Some(port) = draft.port(&seat.name, "replication") {
-        listeners.push(replication_listener(&draft.placement.replication(&seat.host), port));
+    if seat.replicates() {
+        listeners.extend(replication_listener(draft, &seat.name, &seat.host));
     }
     listeners.extend(metrics_listener(draft, &seat.name, &seat.host));
     Value::Array(listeners)

@@ -156,6 +156,7 @@ pub fn a_client_is_served(site: &Site) {
         instance: one.name.clone(),
         host: HOST.to_owned(),
         unit: one.unit.clone(),
+        log: None,
     };
     let homeserver = Homeserver {
         server_name: "example.org".to_owned(),

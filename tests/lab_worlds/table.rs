@@ -95,6 +95,7 @@ fn who_served(
         instance: one.name.clone(),
         host: one.host.clone(),
         unit: one.unit.clone(),
+        log: None,
     };
     let processes: Vec<Process> = topology.instances.iter().map(process).collect();
     // A media worker's and main's answers are logged like all others; the last one is waited for.

@@ -17,14 +17,34 @@ children() { # UNIT: PID@START of its worker processes
     printf '%s\n' "${found[@]}" | sort | paste -sd ' '
 }
 
-# Splits ADDRESS:PORT, [ADDRESS]:PORT.
+# bash opens no unix sockets: the interpreter of the process that is waited for does, without its packages.
+interpreter=/usr/bin/python3
+
+over_socket() { # PATH [health]
+    "$interpreter" -I -S -c '
+import socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.settimeout(3)
+try:
+    peer.connect(sys.argv[1])
+    if len(sys.argv) > 2:
+        peer.sendall(b"GET /health HTTP/1.0\r\nHost: synprov\r\n\r\n")
+        sys.exit(b" 200 " not in peer.recv(64))
+except OSError:
+    sys.exit(1)
+' "$@" 2> /dev/null
+}
+
+# Splits ADDRESS:PORT, [ADDRESS]:PORT; or unix:PATH.
 connects() { # ADDRESS:PORT
+    [[ $1 == unix:* ]] && { over_socket "${1#unix:}"; return; }
     local address=${1%:*} port=${1##*:}
     address=${address#[}
     timeout 3 bash -c 'exec 3<> "/dev/tcp/$0/$1"' "${address%]}" "$port" 2> /dev/null
 }
 
 healthy() { # ADDRESS:PORT
+    [[ $1 == unix:* ]] && { over_socket "${1#unix:}" health; return; }
     local address=${1%:*} port=${1##*:}
     address=${address#[}
     timeout 5 bash -c 'exec 3<> "/dev/tcp/$0/$1" && printf "GET /health HTTP/1.0\r\nHost: synprov\r\n\r\n" >&3 && IFS= read -r line <&3 && [[ $line == *" 200 "* ]]' \
@@ -73,6 +93,8 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
             return 1
         fi
         if [[ -z $missing ]]; then
+            value=$(readlink -- "/proc/$pid/exe")
+            [[ ${value##*/} == python* ]] && interpreter=$value
             for condition in "$@"; do
                 value=${condition#*=}
                 case $condition in

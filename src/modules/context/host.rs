@@ -74,6 +74,7 @@ fn instance(topology: &Topology, instance: &Instance) -> Value {
         "app": instance.app,
         "unit": instance.unit,
         "address": instance.address,
+        "client": instance.client,
         "client_port": instance.client_port,
         "replication_port": instance.replication_port,
         "stage": instance.stage,

@@ -136,7 +136,7 @@ fn proxy_listens(proxy: &ProxyNode) -> Vec<&'static str> {
     }
 }
 
-/// What a process waits for at boot, as bash's `/dev/tcp/ADDRESS/PORT`: main for its datastores,
+/// What a process waits for at boot, as bash's `/dev/tcp/ADDRESS/PORT` or the path of a socket: main for its datastores,
 /// a worker also for main, which listens for replication once the schema is migrated.
 fn wait(topology: &Topology) -> Value {
     let path = |address: &str, port: u16| format!("/dev/tcp/{}/{port}", address.trim_matches(['[', ']']));
@@ -149,10 +149,13 @@ fn wait(topology: &Topology) -> Value {
     }
     let mut worker = main.clone();
     let process = topology.instances.iter().find(|instance| instance.app == App::Homeserver);
-    if let Some(process) = process
-        && let (Some(port), Some(host)) = (process.replication_port, topology.hosts.get(&process.host))
-    {
-        worker.push(path(&host.internal_address, port));
+    match process.and_then(|process| process.replication.as_deref()) {
+        None => {}
+        Some(at) => match (at.strip_prefix("unix:"), at.rsplit_once(':')) {
+            (Some(socket), _) => worker.push(socket.to_owned()),
+            (None, Some((address, port))) => worker.extend(port.parse().ok().map(|port| path(address, port))),
+            (None, None) => {}
+        },
     }
     json!({"main": main, "worker": worker})
 }

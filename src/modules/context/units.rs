@@ -74,6 +74,7 @@ fn process(topology: &Topology, instance: &Instance) -> Value {
         "memory_high": limits.memory_high.iter().collect::<Vec<_>>(),
         "cpu_quota": limits.cpu_quota.iter().map(|percent| json!({"percent": percent})).collect::<Vec<_>>(),
         "nice": limits.nice.iter().collect::<Vec<_>>(),
+        "runtime_directory": instance.runtime_directory.iter().collect::<Vec<_>>(),
         "write_paths": write_paths.map(|path| json!({"words": [path]})).collect::<Vec<_>>(),
         "mount_unit": mount,
         "mounts_for": directories::media_outside(topology).filter(|_| media).into_iter().collect::<Vec<_>>(),
@@ -85,6 +86,7 @@ fn has_drop_in(topology: &Topology, instance: &Instance) -> bool {
     !instance.environment.is_empty()
         || instance.limits != Limits::default()
         || instance.logging.directory.is_some()
+        || instance.runtime_directory.is_some()
         || (uses_media(topology, instance)
             && (directories::media_outside(topology).is_some() || topology.media.mount_unit.is_some()))
 }

@@ -98,10 +98,9 @@ pub(in crate::modules) fn main(topology: &Topology) -> Result<Upstream, String> 
         return Ok(upstream.clone());
     }
     let instance = topology.instances.iter().find(|instance| instance.pool == MAIN);
-    let Some((instance, port)) = instance.and_then(|one| Some((one, one.client_port?))) else {
+    let Some((instance, address)) = instance.and_then(|one| Some((one, one.client.clone()?))) else {
         return Err("the main process has no listener for clients".to_owned());
     };
-    let address = crate::modules::context::host_port(&instance.address, port);
     Ok(Upstream {
         name: format!("{}_main", topology.prefix),
         pool: MAIN.to_owned(),
