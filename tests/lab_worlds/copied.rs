@@ -1,6 +1,7 @@
-//! What people start from: one inventory with an old, a middle and a new Synapse; the classic one.
+//! What people start from: one inventory with an old, a middle and a new Synapse; the
+//! classic one; one of each out of `synprov init`.
 
-use crate::world::World;
+use crate::world::{World, program};
 
 const ANY: &str = include_str!("../data/labs/any-version.yaml");
 
@@ -22,4 +23,12 @@ pub fn synapse_1_163() {
 
 pub fn classic() {
     World::rehearse("classic", include_str!("../../inventories/classic.yaml"));
+}
+
+/// What `synprov init` writes, as it is.
+pub fn one_of_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let wish = ["--server-name", "worlds.example", "--host", "hs1=192.0.2.10", "--size", "one-of-each"];
+    let written = program(directory.path(), &[&["init", "--print"], &wish[..]].concat()).exits(0);
+    World::rehearse("each", &written.stdout);
 }

@@ -34,6 +34,7 @@ const SCENARIOS: &[Scenario] = &[
     ("one inventory: Synapse 1.120.2", copied::synapse_1_120),
     ("one inventory: Synapse 1.163.2", copied::synapse_1_163),
     ("the classic inventory", copied::classic),
+    ("one of each, out of init", copied::one_of_each),
 ];
 
 #[test]
