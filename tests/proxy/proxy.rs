@@ -71,6 +71,16 @@ impl Proxy {
         Self::spawn(command, port, folder)
     }
 
+    /// nginx with this site, `PORT` in it replaced.
+    pub fn nginx(site: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_ports();
+        let conf = framed(&site.replace("PORT", &port.to_string()), folder.path(), port);
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder.path()).arg("-c").arg(conf);
+        Self::spawn(command, port, folder)
+    }
+
     fn spawn(mut command: Command, port: u16, folder: tempfile::TempDir) -> Self {
         let said = folder.path().join("said");
         let child = command.stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
@@ -151,12 +161,10 @@ fn haproxy(topology: &Topology, folder: &Path, port: u16) -> PathBuf {
     conf
 }
 
-/// Writes nginx' files below `folder`, with a frame around them and a default server that says 418.
-fn nginx(topology: &mut Topology, folder: &Path, port: u16) -> PathBuf {
+/// Writes nginx' files below `folder`; the path of the one to start with.
+pub fn nginx(topology: &mut Topology, folder: &Path, port: u16) -> PathBuf {
     topology.root = folder.to_str().unwrap().to_owned();
-    for made in ["nginx/worker", "logs"] {
-        std::fs::create_dir_all(folder.join(made)).unwrap();
-    }
+    std::fs::create_dir_all(folder.join("nginx/worker")).unwrap();
     let mut site = String::new();
     for (path, text) in files(topology) {
         if path.starts_with("/etc/nginx/conf.d/") {
@@ -167,6 +175,12 @@ fn nginx(topology: &mut Topology, folder: &Path, port: u16) -> PathBuf {
             std::fs::write(path, text).unwrap();
         }
     }
+    framed(&site, folder, port)
+}
+
+/// A site in a frame with a default server that says 418.
+fn framed(site: &str, folder: &Path, port: u16) -> PathBuf {
+    std::fs::create_dir_all(folder.join("logs")).unwrap();
     std::fs::write(folder.join("site.conf"), site).unwrap();
     let conf = folder.join("nginx.conf");
     let frame = format!(

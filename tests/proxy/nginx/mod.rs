@@ -2,8 +2,10 @@
 
 mod agreement;
 mod fallback;
+mod order;
 mod site;
 mod who;
+mod writer;
 
 use synprov::inventory::{self, Lock};
 use synprov::topology::{Topology, resolve};
