@@ -10,7 +10,7 @@ INVENTORY ?= inventories/single-host.yaml
 PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
 # What the tests and the benchmark run besides.
-TEST_PACKAGES := shellcheck openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time
+TEST_PACKAGES := shellcheck iproute2 openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time
 
 .PHONY: help deps test-deps build demo test unit lab lint proof bench clean
 

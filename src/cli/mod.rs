@@ -5,8 +5,10 @@ mod against_host;
 mod apply;
 mod check;
 mod exit;
+mod firewall;
 mod generate;
 mod hosts;
+mod init;
 pub mod lab;
 mod load;
 mod lock_file;
@@ -43,6 +45,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a commented inventory to begin with, from flags or a few questions
+    Init(init::InitArgs),
     /// Read the inventory and report everything that is wrong with it, offline or against its hosts
     Check(check::CheckArgs),
     /// Show what would change on every host, in which order, and why; changes nothing
@@ -53,6 +57,8 @@ enum Command {
     Rehearse(rehearse::RehearseArgs),
     /// Look at throwaway hosts, log in on them, remove them
     Lab(lab::LabArgs),
+    /// Show which ports must be reachable from where, or write nftables rules for it; offline
+    Firewall(firewall::FirewallArgs),
     /// Print the JSON Schema of inventory.yaml, from which editors complete
     Schema(generate::SchemaArgs),
     /// Print a completion script for a shell
@@ -132,11 +138,13 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             .try_init(),
     );
     match cli.command {
+        Command::Init(arguments) => init::run(arguments, &output),
         Command::Check(arguments) => check::run(&arguments, &output),
         Command::Plan(arguments) => plan::run(&arguments, &output),
         Command::Apply(arguments) => apply::run(&arguments, &output),
         Command::Rehearse(arguments) => rehearse::run(&arguments, &output),
         Command::Lab(arguments) => rehearse::lab(&arguments, &output),
+        Command::Firewall(arguments) => firewall::run(&arguments, &output),
         Command::Schema(_) => generate::schema(&output),
         Command::Completion(arguments) => generate::completion(&arguments, &output),
         Command::Man(arguments) => generate::man(&arguments, &output),

@@ -2,10 +2,12 @@
 
 use clap::Args;
 
+use super::firewall;
 use super::hosts::survey;
 use super::load::load_or_tell;
 use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output};
+use crate::render;
 use crate::render::plan::{DiffStyle, Style, json, text};
 
 /// `synprov plan`.
@@ -59,6 +61,11 @@ pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
             Style { diff: arguments.diff, color: output.color, verbose: output.verbose > 0 },
             surveyed.errors.len(),
         ));
+        if output.verbose > 0 {
+            let (reaches, hosts) = firewall::hosts(&loaded);
+            let table = render::firewall::text(&loaded.topology, &hosts, &reaches, output.color);
+            output.result(&format!("\nMust be reachable:\n{table}"));
+        }
     }
     let mut exit = surveyed.exit();
     if !plan.refusals.is_empty() {

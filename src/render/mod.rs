@@ -3,6 +3,7 @@
 //! Never in this room: decisions about what to do, files, hosts.
 
 pub mod diagnostic;
+pub mod firewall;
 pub mod paint;
 pub mod plan;
 pub mod rehearsal;

@@ -55,6 +55,7 @@ pub fn reachability(topology: &Topology) -> Vec<Reach> {
     if let Some(redis) = &topology.redis {
         datastore(topology, redis, "Redis", &mut found);
     }
+    mas(topology, &mut found);
     found.sorted(topology)
 }
 
@@ -186,6 +187,17 @@ fn datastore(topology: &Topology, store: &Endpoint, what: &'static str, found: &
     for from in synapse_hosts(topology).filter(|from| store.host.as_ref() != Some(*from)) {
         let key = (store.host.clone(), store.address.clone(), store.port, Source::Host(from.clone()));
         found.add(key, what, None);
+    }
+}
+
+/// Synapse asks Matrix Authentication Service about tokens; the proxy hands logins to it.
+fn mas(topology: &Topology, found: &mut Found) {
+    let Some(mas) = &topology.mas else { return };
+    let port = mas.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let Some(port) = port.filter(|_| !is_loopback(&mas.host) && mas.host != "localhost") else { return };
+    for from in topology.hosts.values().filter(|host| host.synapse || host.proxy) {
+        let key = (None, mas.host.clone(), port, Source::Host(from.name.clone()));
+        found.add(key, "Matrix Authentication Service", None);
     }
 }
 
