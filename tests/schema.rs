@@ -78,6 +78,20 @@ impl Walk {
     }
 
     fn node(&mut self, node: &Value, place: &Place<'_>) {
+        let whole = self.resolved(node);
+        let alternatives =
+            ["oneOf", "anyOf"].into_iter().filter_map(|key| whole.get(key)?.as_array()).flatten();
+        let is_mapping = |node: &Map<String, Value>| node.get("type").is_some_and(|kind| kind == "object");
+        let mapping = is_mapping(&whole) || alternatives.clone().any(|one| is_mapping(&self.resolved(one)));
+        let found = errors(&(place.with)(json!({BOGUS: 1})));
+        if !mapping && found.iter().any(|(summary, _)| summary.contains(BOGUS)) {
+            self.wrong
+                .push(format!("{}: the parser knows a mapping there: describe it in {FILE}", place.name));
+        }
+        self.alternative(node, place);
+    }
+
+    fn alternative(&mut self, node: &Value, place: &Place<'_>) {
         let node = self.resolved(node);
         let mut constants = BTreeSet::new();
         let mut open = false;
@@ -88,10 +102,10 @@ impl Walk {
             for one in node.get(key).and_then(Value::as_array).into_iter().flatten() {
                 let one = self.resolved(one);
                 if let Some(word) = one.get("const") {
-                    constants.insert(word.as_str().unwrap().to_owned());
+                    constants.extend(word.as_str().map(str::to_owned));
                 } else if one.contains_key("type") {
                     open |= one["type"] == "string";
-                    self.node(&Value::Object(one), place);
+                    self.alternative(&Value::Object(one), place);
                 }
             }
         }

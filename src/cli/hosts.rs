@@ -48,6 +48,13 @@ impl Surveyed {
         plan(&input)
     }
 
+    /// Asks something of the plan together with what it was made from.
+    pub fn with_plan<T>(&self, loaded: &Loaded, ask: impl FnOnce(&Input<'_>, &Plan) -> T) -> T {
+        let (topology, resources) = (&loaded.topology, &loaded.resources);
+        let input = Input::new(topology, resources, &self.facts, &self.hashes, &self.excluded, self.allow);
+        ask(&input, &plan(&input))
+    }
+
     /// What the errors mean for the exit code.
     pub fn exit(&self) -> Exit {
         exit_of(&self.errors)

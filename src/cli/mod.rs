@@ -7,6 +7,7 @@ mod check;
 mod exit;
 mod firewall;
 mod generate;
+mod graph;
 mod hosts;
 mod init;
 pub mod lab;
@@ -16,6 +17,7 @@ mod output;
 mod plan;
 mod progress;
 mod rehearse;
+mod why;
 
 use std::path::PathBuf;
 
@@ -51,12 +53,16 @@ enum Command {
     Check(check::CheckArgs),
     /// Show what would change on every host, in which order, and why; changes nothing
     Plan(plan::PlanArgs),
+    /// Say which key of which file makes a process restart, or that it does not
+    Why(why::WhyArgs),
     /// Show the plan, ask, and do it
     Apply(apply::ApplyArgs),
     /// Apply the inventory to throwaway hosts on this machine, prove it with a client, tear down
     Rehearse(rehearse::RehearseArgs),
     /// Look at throwaway hosts, log in on them, remove them
     Lab(lab::LabArgs),
+    /// Draw hosts, processes and what each is for
+    Graph(graph::GraphArgs),
     /// Show which ports must be reachable from where, or write nftables rules for it; offline
     Firewall(firewall::FirewallArgs),
     /// Print the JSON Schema of inventory.yaml, from which editors complete
@@ -141,9 +147,11 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Init(arguments) => init::run(arguments, &output),
         Command::Check(arguments) => check::run(&arguments, &output),
         Command::Plan(arguments) => plan::run(&arguments, &output),
+        Command::Why(arguments) => why::run(&arguments, &output),
         Command::Apply(arguments) => apply::run(&arguments, &output),
         Command::Rehearse(arguments) => rehearse::run(&arguments, &output),
         Command::Lab(arguments) => rehearse::lab(&arguments, &output),
+        Command::Graph(arguments) => graph::run(&arguments, &output),
         Command::Firewall(arguments) => firewall::run(&arguments, &output),
         Command::Schema(_) => generate::schema(&output),
         Command::Completion(arguments) => generate::completion(&arguments, &output),

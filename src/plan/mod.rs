@@ -17,6 +17,7 @@ pub mod remember;
 pub mod service;
 pub mod step;
 pub mod values;
+pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,10 +4,12 @@
 
 pub mod diagnostic;
 pub mod firewall;
+pub mod graph;
 pub mod paint;
 pub mod plan;
 pub mod rehearsal;
 pub mod report;
 pub mod topology;
+pub mod why;
 
 mod mask;

@@ -70,22 +70,21 @@ pub fn selecting(topology: &Topology) -> String {
     out
 }
 
-/// What a process is for, in the inventory's three words.
-fn role(topology: &Topology, instance: &Instance) -> String {
+/// Classes of endpoints that a worker serves, without those that follow from the streams it writes.
+pub(super) fn classes<'a>(topology: &'a Topology, instance: &Instance) -> BTreeSet<&'a str> {
     let serves = |upstream: &String| {
         topology
             .upstreams
             .get(upstream)
             .is_some_and(|one| one.servers.iter().any(|server| server.instance == instance.name))
     };
-    let classes: BTreeSet<&str> = topology
-        .routes
-        .iter()
-        .filter(|route| {
-            instance.name != "main" && serves(&route.upstream) && !route.class.starts_with("stream:")
-        })
-        .map(|route| route.class.as_str())
-        .collect();
+    let routes = topology.routes.iter().filter(|route| !route.class.starts_with("stream:"));
+    routes.filter(|route| serves(&route.upstream)).map(|route| route.class.as_str()).collect()
+}
+
+/// What a process is for, in the inventory's three words.
+fn role(topology: &Topology, instance: &Instance) -> String {
+    let classes = if instance.name == "main" { BTreeSet::new() } else { classes(topology, instance) };
     let mut parts = Vec::new();
     if instance.name == "main" {
         parts.push("everything that no worker takes".to_owned());

@@ -18,6 +18,7 @@ mod order;
 mod perform;
 mod properties;
 mod restarts;
+mod why;
 mod world;
 
 use std::fmt::Write as _;
