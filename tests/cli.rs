@@ -259,3 +259,65 @@ fn completion_and_man_pages_come_from_the_same_flags() {
     let page = std::fs::read_to_string(directory.path().join("synprov-plan.1")).unwrap();
     assert!(page.contains("detailed"), "{page}");
 }
+
+/// Where a request goes is said in terms of the inventory, without a host and without a token.
+#[test]
+fn route_says_where_a_request_goes_and_why() {
+    let directory = directory_with(GOOD);
+    let told = |words: &[&str]| {
+        let output = synprov(directory.path()).arg("route").args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let sync = "https://matrix.example.org/_matrix/client/v3/sync?since=s1";
+    let text = told(&["GET", sync, "--header", "Authorization: Bearer syt_YWxpY2U_geheim_1"]);
+    for part in [
+        "sync: sync handles sync (inventory.yaml:51:41)",
+        "^/_matrix/client/(r0|v3)/sync$",
+        "location ~ ",
+        "sync on hs1 (127.0.0.1:8081), sync2 on hs1 (127.0.0.1:8082)",
+        "the user's name in the token, YWxpY2U",
+        "600 s",
+        "stands in while none",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("geheim"), "{text}");
+
+    let text = told(&["inventory.yaml", "PUT", "/_matrix/client/v3/rooms/%21a%3Ab/typing/@u:b"]);
+    assert!(text.contains("ephemeral writes typing (inventory.yaml:"), "{text}");
+    assert!(text.contains("/_matrix/client/v3/rooms/!a:b/typing/@u:b (decoded"), "{text}");
+    assert!(text.contains("cannot stand in: it does not write the stream"), "{text}");
+    let text = told(&["POST", "/_matrix/client/v3/account/password"]);
+    assert!(text.contains("no worker of Synapse serves that"), "{text}");
+
+    let text = told(&["--json", "GET", "/_matrix/federation/v1/version"]);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["route"]["class"], "federation_read");
+    assert_eq!(document["route"]["since"], "1.130");
+    assert_eq!(document["route"]["processes"][0]["name"], "federation_reader");
+
+    // The same in HAProxy's words.
+    let haproxy = GOOD.replace("kind: nginx", "kind: haproxy");
+    std::fs::write(directory.path().join("haproxy.yaml"), haproxy).unwrap();
+    let text = told(&["haproxy.yaml", "GET", "/_matrix/client/v3/keys/changes"]);
+    assert!(text.contains("/etc/haproxy/matrix.cfg:") && text.contains(": acl encryption "), "{text}");
+}
+
+#[test]
+fn a_request_that_is_none_is_wrong_usage() {
+    let directory = directory_with(GOOD);
+    for (words, said) in [
+        (&["get", "/x"][..], "capitals: GET"),
+        (&["/x", "GET"], "write the method before the URL"),
+        (&["GET", "x"], "write https://HOST"),
+        (&["GET", "/a b"], "%20"),
+        (&["GET", "/x", "--header", "nonsense"], "NAME: VALUE"),
+        (&["GET", "/x", "--from", "nowhere"], "invalid value"),
+        (&["GET", "/x", "--appservice", "telegram"], "no application service \"telegram\""),
+        (&["GET"], "INVENTORY METHOD URL"),
+    ] {
+        let assert = synprov(directory.path()).arg("route").args(words).assert().code(64).stdout("");
+        assert.stderr(predicate::str::contains(said));
+    }
+}

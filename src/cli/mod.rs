@@ -17,6 +17,7 @@ mod output;
 mod plan;
 mod progress;
 mod rehearse;
+mod route;
 mod why;
 
 use std::path::PathBuf;
@@ -67,6 +68,8 @@ enum Command {
     Firewall(firewall::FirewallArgs),
     /// Print the JSON Schema of inventory.yaml, from which editors complete
     Schema(generate::SchemaArgs),
+    /// Say where a request goes, and why, offline
+    Route(route::RouteArgs),
     /// Print a completion script for a shell
     Completion(generate::CompletionArgs),
     /// Write the man pages into a directory
@@ -154,6 +157,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Graph(arguments) => graph::run(&arguments, &output),
         Command::Firewall(arguments) => firewall::run(&arguments, &output),
         Command::Schema(_) => generate::schema(&output),
+        Command::Route(arguments) => route::run(&arguments, &output),
         Command::Completion(arguments) => generate::completion(&arguments, &output),
         Command::Man(arguments) => generate::man(&arguments, &output),
     }

@@ -9,6 +9,7 @@ pub mod paint;
 pub mod plan;
 pub mod rehearsal;
 pub mod report;
+pub mod route;
 pub mod topology;
 pub mod why;
 

@@ -200,6 +200,12 @@ impl EndpointPattern {
         let with = self.with.iter();
         without.chain(with.map(|(name, value)| Condition::Query { name: name.clone(), value: value.clone() }))
     }
+
+    /// First and last release whose workers serve it, as `1.135`.
+    pub fn releases(&self) -> (Option<String>, Option<String>) {
+        let text = |minor: Option<Minor>| minor.map(|Minor(major, minor)| format!("{major}.{minor}"));
+        (text(self.since), text(self.until))
+    }
 }
 
 impl Catalogue {

@@ -12,6 +12,7 @@ mod checks;
 mod config_keys;
 mod config_rules;
 mod datastores;
+pub mod explain;
 pub mod gate;
 mod instances;
 mod lists;

@@ -139,9 +139,7 @@ fn haproxy(topology: &Topology, folder: &Path, port: u16) -> PathBuf {
     let (_, text) = files(topology).into_iter().find(|(file, _)| *file == path).unwrap();
     let run = format!("/run/{}_haproxy", topology.prefix);
     let unprivileged = |line: &&str| {
-        !["bind ipv6@", "user ", "group ", "maxconn ", "log /dev/log"]
-            .iter()
-            .any(|start| line.trim().starts_with(start))
+        !["bind ipv6@", "user ", "group ", "log /dev/log"].iter().any(|start| line.trim().starts_with(start))
     };
     let mut out = String::new();
     for line in text.lines().filter(unprivileged) {

@@ -17,9 +17,6 @@ use crate::topology::{Balance, ProxyNode, Topology};
 /// --http-01-port 8888`. HAProxy serves no files.
 const ACME_PORT: u16 = 8888;
 
-/// Connections at a time. A long poll is one for as long as it lasts.
-const CONNECTIONS: &str = "16384";
-
 /// Longest life of old worker processes after a reload: no longer than a long poll.
 const HARD_STOP: &str = "30m";
 
@@ -83,6 +80,7 @@ pub(in crate::modules) fn sections(
     Ok(out)
 }
 
+/// How many connections there may be at a time follows from the unit's `LimitNOFILE`.
 fn global(links: &str) -> Section {
     let mut section = Section::new(&["global"]);
     section
@@ -90,7 +88,6 @@ fn global(links: &str) -> Section {
         .plain("user haproxy")
         .plain("group haproxy")
         .plain("noreuseport")
-        .line(&["maxconn", CONNECTIONS])
         .line(&["hard-stop-after", HARD_STOP])
         .line(&["stats", "socket", &format!("{links}/admin.sock"), "mode", "600", "level", "admin"])
         .plain("ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets");
