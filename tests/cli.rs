@@ -297,6 +297,9 @@ fn route_says_where_a_request_goes_and_why() {
     assert_eq!(document["route"]["since"], "1.130");
     assert_eq!(document["route"]["processes"][0]["name"], "federation_reader");
 
+    let text = told(&["GET", "/_synapse/%61dmin/v1/users", "--from", "192.0.2.1"]);
+    assert!(text.contains("404: the admin API is not open to this address"), "{text}");
+
     // The same in HAProxy's words.
     let haproxy = GOOD.replace("kind: nginx", "kind: haproxy");
     std::fs::write(directory.path().join("haproxy.yaml"), haproxy).unwrap();

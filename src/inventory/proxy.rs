@@ -1,7 +1,7 @@
 //! `proxy:`: where clients and other homeservers come in.
 
 use super::decode::{Found, Section, choose, wrong};
-use super::{Proxy, ProxyKind, Tls, names, site};
+use super::{ExtraRoute, ExtraTarget, Proxy, ProxyKind, Tls, names, site};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -66,6 +66,9 @@ pub(super) fn proxy(node: &Node, at: Span, found: &mut Found) -> Option<Proxy> {
     let (admin, server_names) = (site::admin(&section, found), site::server_names(&section, found));
     let (acme_root, well_known) = (site::acme_root(&section, found), site::well_known(&section, found));
     let (routes, http2) = (site::routes(&section, found), site::http2(&section, found));
+    if kind.as_ref().is_some_and(|kind| kind.value == ProxyKind::Haproxy) {
+        no_files(&routes, acme_root.as_ref(), found);
+    }
     (!hosts.is_empty()).then_some(Proxy {
         span: at,
         hosts,
@@ -79,6 +82,25 @@ pub(super) fn proxy(node: &Node, at: Span, found: &mut Found) -> Option<Proxy> {
         routes,
         http2,
     })
+}
+
+/// HAProxy passes requests on and answers with short texts; it serves no files.
+fn no_files(routes: &[ExtraRoute], acme_root: Option<&Spanned<String>>, found: &mut Found) {
+    for route in routes {
+        if let ExtraTarget::Root(_) = route.target {
+            let summary = format!("route {} serves files, which HAProxy cannot", route.path.value);
+            found.push(
+                Diagnostic::error(route.path.span, summary)
+                    .help("write kind: nginx, or proxy_pass: to a server that has the files"),
+            );
+        }
+    }
+    if let Some(root) = acme_root {
+        found.push(
+            Diagnostic::error(root.span, "acme_root with kind: haproxy, which serves no files")
+                .help("delete it: challenges go to port 8888 of the host, certbot --http-01-port 8888"),
+        );
+    }
 }
 
 fn kind(section: &Section<'_>, found: &mut Found) -> Option<Spanned<ProxyKind>> {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::paint::Paint;
 use crate::diagnostic::Span;
-use crate::topology::Balance;
 use crate::topology::explain::{Because, Explanation, Key, Main, Process};
+use crate::topology::{Balance, Gate};
 
 /// Where a proxy's generated configuration says so.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -28,6 +28,16 @@ pub fn text(
 ) -> String {
     let paint = Paint(color);
     let mut rows: Vec<(&str, String)> = Vec::new();
+    let refused = match explained.gate {
+        Gate::Open => None,
+        Gate::Replication => Some("404: replication is never open"),
+        Gate::Admin => Some("404: the admin API is not open to this address; proxy.admin says to which"),
+        Gate::Mas => Some("404: /_synapse/mas is not open to this address; mas says to which"),
+        Gate::Own => Some("the proxy's own, or 404: this is not Synapse's"),
+    };
+    if let Some(refused) = refused {
+        return format!("{}\n  {}  {refused}\n", paint.bold(request), paint.dim("answer   "));
+    }
     rows.push(("class", format!("{}: {}", explained.class, because(explained, inventory))));
     if let Some(regex) = &explained.regex {
         let methods = match explained.methods.as_slice() {

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::Gate;
 use super::catalogue::{Catalogue, Class, EndpointPattern};
 use super::request::Request;
 use super::router::RouteMatch;
@@ -17,6 +18,9 @@ use crate::inventory::Inventory;
 pub struct Explanation {
     /// The path as it is matched: decoded, slashes merged, dot segments resolved.
     pub path: String,
+    /// What the proxy does with it before it is routed; unless it is open, the rest says where it
+    /// would go.
+    pub gate: Gate,
     /// Endpoint class; `main` for what no route takes.
     pub class: String,
     /// Expression that the path matched; `None`: no route took it.
@@ -149,6 +153,7 @@ pub fn explain(
     let key = if processes.len() > 1 { key(upstream.balance, request, &path) } else { None };
     let (since, until) = known.map_or((None, None), |(_, endpoint)| endpoint.releases());
     Ok(Explanation {
+        gate: found.gate,
         class: found.class.clone(),
         regex: route.map(|route| route.regex.clone()),
         methods: route.map(|route| route.methods.clone()).unwrap_or_default(),

@@ -100,7 +100,11 @@ fn listening<'a>(addresses: impl Iterator<Item = &'a String>, port: u16) -> Valu
 
 fn proxy(topology: &Topology) -> Result<Value, String> {
     let Some(proxy) = &topology.proxy else { return Ok(Value::Null) };
-    let files: Vec<Value> = nginx::files(topology, proxy)?
+    let nginx = match proxy.kind {
+        ProxyKind::Nginx | ProxyKind::Includes => nginx::files(topology, proxy)?,
+        ProxyKind::Haproxy => Vec::new(),
+    };
+    let files: Vec<Value> = nginx
         .into_iter()
         .map(|(path, document)| {
             let secret = document.iter().any(nginx::Directive::holds_secret);
@@ -117,6 +121,7 @@ fn proxy(topology: &Topology) -> Result<Value, String> {
         "haproxy": haproxy,
         "unit_name": "haproxy",
         "run": run,
+        "secrets": haproxy::secrets(topology),
         "links": proxy.links(&topology.prefix).into_iter().flat_map(|(to, at)| [to, at]).collect::<Vec<_>>(),
         "worker_connections": proxy.worker_connections,
         // A file for each connection, and for each body that does not fit into memory.

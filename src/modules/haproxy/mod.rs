@@ -5,10 +5,13 @@
 //! the first with `balance hash`. Never in this file: what Synapse needs (`site`).
 
 mod backend;
+mod beside;
 mod reading;
 mod routing;
+mod select;
 mod site;
 
+pub(super) use select::secrets;
 pub(super) use site::sections;
 
 use serde::{Deserialize, Serialize};

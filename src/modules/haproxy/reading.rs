@@ -55,9 +55,28 @@ pub(super) fn path(frontend: &mut Section) {
         ]);
 }
 
-/// `txn.user` and `txn.room`, as far as a backend hashes by them. Synapse's own tokens
-/// (`syt_LOCALPART_…`) carry the user: all devices of one share a process and its cache. Others
-/// count whole. No token, no hot spot: the client's address.
+/// `txn.token`: the access token of the header, else of the query.
+pub(super) fn token(frontend: &mut Section) {
+    let bearer = "^bearer +[^ ]";
+    frontend.line(&["http-request", "set-var(txn.token)", "url_param(access_token)"]).line(&[
+        "http-request",
+        "set-var(txn.token)",
+        r#"req.fhdr(authorization),regsub("^bearer +","",i),word(1," ")"#,
+        "if",
+        "{",
+        "req.fhdr(authorization)",
+        "-m",
+        "reg",
+        "-i",
+        "--",
+        bearer,
+        "}",
+    ]);
+}
+
+/// `txn.user` and `txn.room`, as far as a backend hashes by them; after [`token`]. Synapse's own
+/// tokens (`syt_LOCALPART_…`) carry the user: all devices of one share a process and its cache.
+/// Others count whole. No token, no hot spot: the client's address.
 pub(super) fn keys(frontend: &mut Section, used: &[Balance]) {
     let room = used.contains(&Balance::Room);
     if !room && !used.contains(&Balance::User) {
@@ -65,21 +84,6 @@ pub(super) fn keys(frontend: &mut Section, used: &[Balance]) {
     }
     frontend
         .comment("What a user's requests are hashed by: the localpart in Synapse's tokens, another token as a whole, or the address.")
-        .line(&["http-request", "set-var(txn.token)", "url_param(access_token)"])
-        .line(&[
-            "http-request",
-            "set-var(txn.token)",
-            r#"req.fhdr(authorization),regsub("^bearer +","",i),word(1," ")"#,
-            "if",
-            "{",
-            "req.fhdr(authorization)",
-            "-m",
-            "reg",
-            "-i",
-            "--",
-            "^bearer +[^ ]",
-            "}",
-        ])
         .plain("http-request set-var(txn.user) src")
         .plain("http-request set-var(txn.user) var(txn.token) if { var(txn.token) -m len gt 0 }")
         .line(&[

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use super::backend::backend;
-use super::{Section, words};
-use crate::topology::{Condition, Route, Topology, Upstream};
+use super::beside::authentication;
+use super::{Section, select, words};
+use crate::topology::{Condition, MAS, Route, Topology, Upstream};
 
 /// The rules of the frontend, and the backends they name.
 pub(super) struct Routing {
@@ -33,7 +34,11 @@ impl Routing {
                 return Err(format!("route {:?}: upstream {:?} {text}", route.class, route.upstream));
             };
             let target = name(topology, route, upstream, main);
-            if upstream.name != main.name && !backends.contains_key(&target) {
+            let mas = topology.mas.as_ref().filter(|_| route.upstream == MAS);
+            if let Some(mas) = mas {
+                let made = authentication(&target, mas, upstream.read_timeout);
+                backends.entry(target.clone()).or_insert(made);
+            } else if upstream.name != main.name && !backends.contains_key(&target) {
                 let stand_in = route.fallback.then(|| main.servers.first()).flatten();
                 let made = backend(&target, upstream, stand_in.map(|server| server.address.as_str()));
                 backends.insert(target.clone(), made);
@@ -47,7 +52,7 @@ impl Routing {
                 rules.push(words(&["acl", &acl, "var(txn.path)", "-m", "reg", "--", &route.regex]));
             }
             let mut rule = words(&["use_backend", &target, "if", &acl]);
-            rule.extend(conditions(route)?);
+            rule.extend(conditions(topology, route));
             rules.push(rule);
         }
         Ok(Self { rules, backends: backends.into_values().collect() })
@@ -78,11 +83,14 @@ fn described(route: &Route) -> String {
 
 /// What a rule asks besides the path: anonymous ACLs, all of which must hold. Preflight requests go
 /// with the methods they ask about: every process answers them, and main has better to do.
-fn conditions(route: &Route) -> Result<Vec<String>, String> {
+fn conditions(topology: &Topology, route: &Route) -> Vec<String> {
     let mut out = Vec::new();
     if !route.methods.is_empty() {
         out.extend(words(&["{", "method"]));
         out.extend(route.methods.iter().cloned());
+        if route.takes("HEAD") {
+            out.push("HEAD".to_owned());
+        }
         out.extend(words(&["OPTIONS", "}"]));
     }
     for condition in &route.conditions {
@@ -97,11 +105,15 @@ fn conditions(route: &Route) -> Result<Vec<String>, String> {
                 out.extend(words(&["{", "query", "-m", "reg", "-i", "--", &pattern, "}"]));
             }
             Condition::Selected(pool) => {
-                return Err(format!("HAProxy cannot tell who is selected for {pool:?} yet"));
+                let selector = topology.selectors.get(pool);
+                out.extend(selector.map_or_else(
+                    || words(&["{", "always_false", "}"]),
+                    |selector| select::names(pool, selector),
+                ));
             }
         }
     }
-    Ok(out)
+    out
 }
 
 /// An expression for a query up to and with the first `NAME=`.

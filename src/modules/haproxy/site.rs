@@ -8,9 +8,10 @@
 
 use super::backend::backend;
 use super::routing::Routing;
-use super::{Section, reading, words};
-use crate::inventory::Tls;
-use crate::modules::nginx::{delegate, main};
+use super::{Section, beside, reading, select, words};
+use crate::inventory::{Http2, Tls};
+use crate::modules::nginx::main;
+use crate::topology::gate::{ADMIN, MAS, PUBLIC, REPLICATION};
 use crate::topology::{Balance, ProxyNode, Topology};
 
 /// Where the answers to ACME's HTTP challenge come from: `certbot certonly --standalone
@@ -39,36 +40,40 @@ pub(in crate::modules) fn sections(
     let mut site = Section::new(&["frontend", prefix]);
     if let Tls::Files { certificate, key } = &proxy.tls {
         out.push(redirecting(prefix));
-        tls(&mut site, links, &certificate.value, &key.value);
+        tls(&mut site, links, &certificate.value, &key.value, proxy.http2);
     } else {
         site.plain("bind ipv4@:80").plain("bind ipv6@:80 v6only");
     }
     client(&mut site, proxy);
     reading::path(&mut site);
     let balances: Vec<Balance> = topology.upstreams.values().map(|upstream| upstream.balance).collect();
+    if select::by_token(topology) || balances.iter().any(|one| matches!(one, Balance::User | Balance::Room)) {
+        reading::token(&mut site);
+    }
     reading::keys(&mut site, &balances);
-    refused(&mut site, proxy);
-    well_known(&mut site, topology, &main.name);
+    refused(&mut site, topology, proxy);
+    beside::well_known(&mut site, topology, proxy, &main.name);
+    if matches!(proxy.tls, Tls::Files { .. }) {
+        let acme = format!("{prefix}_acme");
+        site.line(&["use_backend", &acme, "if", "{", "var(txn.path)", "-m", "beg", CHALLENGE, "}"]);
+    }
+    select::acls(&mut site, topology)?;
     site.lines.extend(routing.rules);
     let nowhere = format!("{prefix}_nowhere");
-    site.comment("What no route takes: main answers for Matrix, nobody for the rest.")
-        .line(&[
-            "use_backend",
-            &main.name,
-            "if",
-            "{",
-            "var(txn.path)",
-            "-m",
-            "beg",
-            "/_matrix/",
-            "/_synapse/client/",
-            "}",
-        ])
-        .line(&["default_backend", &nowhere]);
+    site.comment("What no route takes: main answers for Matrix, nobody for the rest.");
+    // To whom the last two are closed has been refused before.
+    let open = PUBLIC.into_iter().chain([ADMIN, MAS]);
+    let mut rule = words(&["use_backend", &main.name, "if", "{", "var(txn.path)", "-m", "beg", "--"]);
+    rule.extend(open.map(ToOwned::to_owned));
+    rule.push("}".to_owned());
+    site.lines.push(rule);
+    let extra = beside::extra(&mut site, topology, proxy);
+    site.line(&["default_backend", &nowhere]);
     out.push(site);
 
     out.push(backend(&main.name, &main, None));
     out.extend(routing.backends);
+    out.extend(extra);
     if matches!(proxy.tls, Tls::Files { .. }) {
         let mut acme = Section::new(&["backend", &format!("{prefix}_acme")]);
         acme.line(&["server", "acme", &format!("127.0.0.1:{ACME_PORT}")]);
@@ -142,12 +147,13 @@ fn redirecting(prefix: &str) -> Section {
     section
 }
 
-fn tls(site: &mut Section, links: &str, certificate: &str, key: &str) {
+fn tls(site: &mut Section, links: &str, certificate: &str, key: &str, http2: Http2) {
     let pem = format!("{links}/site.pem");
     site.comment("Links that the unit makes when it starts and when it reloads:")
         .comment(&format!("site.pem to {certificate}"))
         .comment(&format!("site.pem.key to {key}"));
-    for (port, protocols) in [("443", "h2,http/1.1"), ("8448", "http/1.1")] {
+    let clients = if http2 == Http2::Off { "http/1.1" } else { "h2,http/1.1" };
+    for (port, protocols) in [("443", clients), ("8448", "http/1.1")] {
         site.line(&["bind", &format!("ipv4@:{port}"), "ssl", "crt", &pem, "alpn", protocols]);
         site.line(&["bind", &format!("ipv6@:{port}"), "v6only", "ssl", "crt", &pem, "alpn", protocols]);
     }
@@ -179,63 +185,24 @@ fn client(site: &mut Section, proxy: &ProxyNode) {
     }
 }
 
-/// What is refused whatever a route says: bodies that Synapse would not take, and what is not public.
-fn refused(site: &mut Section, proxy: &ProxyNode) {
+/// What is refused whatever a route says: bodies that Synapse would not take, and what is not open to
+/// everybody (`topology::gate`).
+fn refused(site: &mut Section, topology: &Topology, proxy: &ProxyNode) {
     let size = proxy.max_body.to_string();
-    site.line(&["http-request", "deny", "deny_status", "413", "if", "{", "req.body_size", "gt", &size, "}"])
-        .line(&[
-            "http-request",
-            "deny",
-            "deny_status",
-            "404",
-            "if",
-            "{",
-            "var(txn.path)",
-            "-m",
-            "beg",
-            "/_synapse/admin",
-            "/_synapse/replication",
-            "}",
-        ]);
-}
-
-fn well_known(site: &mut Section, topology: &Topology, main: &str) {
-    let is = |name: &str| -> [String; 6] {
-        ["{", "var(txn.path)", "-m", "str", &format!("/.well-known/matrix/{name}"), "}"]
-            .map(ToOwned::to_owned)
-    };
-    let to_main = |name: &str| {
-        let mut words = vec!["use_backend".to_owned(), main.to_owned(), "if".to_owned()];
-        words.extend(is(name));
-        words
-    };
-    let synapse =
-        topology.shared_config.get("serve_server_wellknown") == Some(&serde_json::Value::Bool(true));
-    // A return stands before every use_backend, since HAProxy evaluates it before.
-    if let Some(target) = delegate(topology).filter(|_| !synapse) {
-        let body = serde_json::json!({"m.server": target}).to_string();
-        let head = [
-            "http-request",
-            "return",
-            "status",
-            "200",
-            "content-type",
-            "application/json",
-            "string",
-            &body,
-            "if",
-        ];
-        let mut words = words(&head);
-        words.extend(is("server"));
-        site.lines.push(words);
-    }
-    // Synapse knows what clients must be told (identity server, `extra_well_known_client_content`).
-    site.lines.push(to_main("client"));
-    if synapse {
-        site.lines.push(to_main("server"));
-    }
-    if matches!(&topology.proxy, Some(ProxyNode { tls: Tls::Files { .. }, .. })) {
-        let acme = format!("{}_acme", topology.prefix);
-        site.line(&["use_backend", &acme, "if", "{", "var(txn.path)", "-m", "beg", CHALLENGE, "}"]);
+    site.line(&["http-request", "deny", "deny_status", "413", "if", "{", "req.body_size", "gt", &size, "}"]);
+    for (acl, prefix, networks) in [
+        ("", REPLICATION, &[] as &[String]),
+        ("admin", ADMIN, &proxy.admin),
+        ("mas", MAS, topology.mas_networks()),
+    ] {
+        for network in networks {
+            site.line(&["acl", &format!("from.{acl}"), "src", "-m", "ip", "--", network]);
+        }
+        let mut rule = words(&["http-request", "deny", "deny_status", "404", "if"]);
+        rule.extend(words(&["{", "var(txn.path)", "-m", "beg", "--", prefix, "}"]));
+        if !networks.is_empty() {
+            rule.push(format!("!from.{acl}"));
+        }
+        site.lines.push(rule);
     }
 }
