@@ -29,7 +29,7 @@ impl Client {
         for header in headers {
             request += &format!("{header}\r\n");
         }
-        if body > 0 || !matches!(method, "GET" | "OPTIONS" | "DELETE") {
+        if body > 0 || !matches!(method, "GET" | "HEAD" | "OPTIONS" | "DELETE") {
             request += &format!("Content-Length: {body}\r\n");
         }
         request += "\r\n";
@@ -46,7 +46,8 @@ impl Client {
     /// Who answered: an instance's name, or the status.
     pub fn who(&mut self, method: &str, target: &str, headers: &[&str]) -> String {
         let answer = self.ask(method, target, headers, 0);
-        answer.field("served-by").map_or_else(|| answer.status.to_string(), ToOwned::to_owned)
+        let name = answer.headers.iter().find_map(|header| header.strip_prefix("served-by: "));
+        name.map_or_else(|| answer.status.to_string(), ToOwned::to_owned)
     }
 
     fn exchange(&mut self, request: &str) -> Option<Answer> {
@@ -71,7 +72,8 @@ impl Client {
             }
         }
         let value = |name: &str| headers.iter().find_map(|header| header.strip_prefix(&format!("{name}: ")));
-        let length = value("content-length").map_or(0, |value| value.parse().unwrap());
+        let length = value("content-length").filter(|_| !request.starts_with("HEAD "));
+        let length = length.map_or(0, |value| value.parse().unwrap());
         let mut body = vec![0; length];
         stream.read_exact(&mut body).ok()?;
         if value("connection") != Some("close") {

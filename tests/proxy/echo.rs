@@ -53,6 +53,9 @@ fn serve(name: &str, connection: usize, mut stream: TcpStream) {
         let head = head.join("\n");
         let text =
             format!("served-by: {name}\nconnection: {connection}\nbody: {}\nline: {head}\n", body.len());
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).unwrap();
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nServed-By: {name}\r\nContent-Length: {}\r\n\r\n", text.len());
+        let body = if head.starts_with("HEAD ") { "" } else { &text };
+        stream.write_all(format!("{answer}{body}").as_bytes()).unwrap();
     }
 }
