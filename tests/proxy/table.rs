@@ -123,7 +123,7 @@ fn told(folder: &Path, row: &Row) -> (String, String) {
     for header in &row.headers {
         command.args(["--header", header]);
     }
-    for from in &row.from {
+    if let Some(from) = &row.from {
         command.args(["--from", from]);
     }
     let output = command.output().unwrap();
