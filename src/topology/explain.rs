@@ -184,9 +184,7 @@ fn known<'a>(
         .iter()
         .flat_map(|class| class.endpoints.iter().map(move |endpoint| (class, endpoint)))
         .filter(|(_, endpoint)| endpoint.active(&topology.version));
-    let serves = |endpoint: &EndpointPattern| {
-        !endpoint.split || endpoint.methods.iter().any(|method| *method == request.method)
-    };
+    let serves = |endpoint: &EndpointPattern| !endpoint.split || endpoint.methods.contains(&request.method);
     match route {
         Some(route) if route.class != MAIN => {
             let mut same = entries.filter(|(_, endpoint)| endpoint.path == route.regex);
