@@ -324,3 +324,23 @@ fn a_request_that_is_none_is_wrong_usage() {
         assert.stderr(predicate::str::contains(said));
     }
 }
+
+#[test]
+fn why_names_what_it_knows_and_asks_the_hosts() {
+    let directory = directory_with(&unreachable());
+    synprov(directory.path()).args(["why", "nonsense"]).assert().code(64).stdout("").stderr(
+        predicate::str::contains("no instance, pool or unit")
+            .and(predicate::str::contains("known: main, sync, sync2"))
+            .and(predicate::str::contains("nginx.service")),
+    );
+    synprov(directory.path()).arg("why").assert().code(64);
+    synprov(directory.path())
+        .args(["why", "sync"])
+        .assert()
+        .code(3)
+        .stdout("")
+        .stderr(predicate::str::contains("127.0.0.1:1"));
+    let output = synprov(directory.path()).args(["why", "sync", "--json"]).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["units"].as_array().unwrap().len(), 0);
+}

@@ -108,6 +108,14 @@ fn every_process_is_in_every_format() {
 }
 
 #[test]
+fn processes_on_sockets_get_requests_too() {
+    let inventory = of_size("small", 1).replace("defaults:", "defaults:\n  listen: unix");
+    let svg = drawn(&inventory, &[]);
+    assert_eq!(svg.matches(">socket<").count(), 4, "main, sync, federation_reader and media");
+    assert!(svg.matches("marker-end").count() > 4, "lines lead to them");
+}
+
+#[test]
 fn the_picture_in_the_documentation_is_the_one_that_is_drawn() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/three-hosts.svg");
     let committed = std::fs::read_to_string(path).unwrap();

@@ -61,6 +61,8 @@ struct Card {
 struct Process {
     name: String,
     port: Option<u16>,
+    /// It gets requests, over a port or a socket.
+    serves: bool,
 }
 
 /// A datastore.
@@ -121,7 +123,11 @@ fn cards(topology: &Topology, host: &str) -> Vec<Card> {
             _ => classes(topology, instance).into_iter().map(str::to_owned).collect(),
         };
         let role = (instance.pool.clone(), handles, instance.writes.clone(), instance.runs.clone());
-        let process = Process { name: instance.name.clone(), port: instance.client_port };
+        let process = Process {
+            name: instance.name.clone(),
+            port: instance.client_port,
+            serves: instance.client.is_some(),
+        };
         cards.entry(role).or_default().push(process);
     }
     let cards = cards.into_iter();
@@ -160,10 +166,11 @@ impl Card {
         }
     }
 
-    /// `8081`, `8081, 8082`, `8081–8084`.
+    /// `8081`, `8081, 8082`, `8081–8084`, `socket`.
     fn ports(&self) -> String {
         let ports: Vec<u16> = self.processes.iter().filter_map(|one| one.port).collect();
         match ports.as_slice() {
+            [] if self.serves() => "socket".to_owned(),
             [] => String::new(),
             [first, .., last] if ports.len() > 2 && usize::from(last - first) + 1 == ports.len() => {
                 format!("{first}–{last}")
@@ -174,7 +181,7 @@ impl Card {
 
     /// Whether the proxy sends requests to it.
     fn serves(&self) -> bool {
-        self.processes.iter().any(|one| one.port.is_some())
+        self.processes.iter().any(|one| one.serves)
     }
 
     /// The three lists with what they are called.
