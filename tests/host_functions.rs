@@ -357,3 +357,27 @@ c.yaml"
     assert_eq!(lines[..3], expected);
     assert_eq!(lines[3..], [format!("key\t{folder}/a?b?c.yaml\tredis")]);
 }
+
+#[test]
+fn hosts_that_share_a_store_see_each_others_marks_and_others_are_named() {
+    let scratch = Scratch::new("marks");
+    for store in ["shared", "apart"] {
+        std::fs::create_dir(scratch.path(store)).unwrap();
+    }
+    let (done, said) = scratch.run(
+        "clear_marks $PWD/shared root && write_mark $PWD/shared root hs1 && write_mark $PWD/shared root hs2 \
+         && find_marks $PWD/shared root hs1 hs2 && find_marks $PWD/shared root hs2 hs1 && ls -A shared && clear_marks $PWD/shared root",
+    );
+    assert!(done, "{said}");
+    assert_eq!(said, ".synprov-mark-hs1\n.synprov-mark-hs2\n");
+    assert!(names(&scratch.path("shared")).is_empty());
+    // Time flies: a wait of half a second counts as a minute.
+    let (done, said) = scratch.run(
+        "write_mark $PWD/shared root hs1 && write_mark $PWD/apart root hs2 && SECONDS=0 && sleep() { SECONDS=$((SECONDS + 60)); } \
+         && find_marks $PWD/apart root hs2 hs1",
+    );
+    assert!(
+        !done && said.contains("host hs2 does not see in") && said.contains("what host hs1 wrote there"),
+        "{said}"
+    );
+}

@@ -11,6 +11,7 @@ mod answer;
 mod copied;
 mod every;
 mod federation;
+mod process;
 #[path = "../throwaway/sample.rs"]
 mod sample;
 mod table;
@@ -35,6 +36,7 @@ const SCENARIOS: &[Scenario] = &[
     ("one inventory: Synapse 1.163.2", copied::synapse_1_163),
     ("the classic inventory", copied::classic),
     ("one of each, out of init", copied::one_of_each),
+    ("how each process runs", process::as_the_inventory_says),
 ];
 
 #[test]
