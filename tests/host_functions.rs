@@ -381,3 +381,23 @@ fn hosts_that_share_a_store_see_each_others_marks_and_others_are_named() {
         "{said}"
     );
 }
+
+#[test]
+fn what_synapse_serves_is_said_in_parts_that_a_pipe_takes_whole() {
+    let scratch = Scratch::new("registered");
+    let code = "slice() { :; }
+in_place() { printf '%09000d\\n%03d\\n' 1 2; }
+check_routes user python '[]' '' 0 0 /etc";
+    let (ok, text) = scratch.run(code);
+    assert!(ok, "{text}");
+    assert!(text.lines().all(|line| line.len() < 4096), "a heartbeat could fall into a longer write");
+    let (mut lines, mut said) = (Vec::new(), String::new());
+    for line in text.lines() {
+        let (word, part) = line.split_once('\t').unwrap();
+        said.push_str(part);
+        if word == "registered" {
+            lines.push(std::mem::take(&mut said));
+        }
+    }
+    assert_eq!(lines, [format!("{}1", "0".repeat(8999)), "002".to_owned()]);
+}

@@ -38,6 +38,8 @@ pub(super) struct Run<'a> {
     gone: BTreeMap<String, HostError>,
     /// What each host's Synapse said it serves, as it came.
     registered: BTreeMap<String, Vec<String>>,
+    /// The line it is just saying, as far as it came.
+    registering: BTreeMap<String, String>,
     /// Record lines of routes found right, written down with each host's next frame.
     approved: BTreeMap<String, String>,
 }
@@ -59,6 +61,7 @@ impl<'a> Run<'a> {
             fetching: BTreeSet::new(),
             gone: BTreeMap::new(),
             registered: BTreeMap::new(),
+            registering: BTreeMap::new(),
             approved: BTreeMap::new(),
         }
     }
@@ -246,7 +249,13 @@ impl<'a> Run<'a> {
             News::Resolved { tag, requirement } => {
                 self.ledger.resolved.entry(tag).or_default().push(requirement);
             }
-            News::Registered { line } => self.registered.entry(host.to_owned()).or_default().push(line),
+            News::Registered { part, last } => {
+                self.registering.entry(host.to_owned()).or_default().push_str(&part);
+                if last {
+                    let line = self.registering.remove(host).unwrap_or_default();
+                    self.registered.entry(host.to_owned()).or_default().push(line);
+                }
+            }
             News::Done { id, ok, tail } => {
                 let step = self.running(host);
                 self.busy.remove(host);

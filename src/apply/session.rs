@@ -90,8 +90,10 @@ pub enum News {
     },
     /// What processes of one kind serve, as JSON.
     Registered {
-        /// One line of the script.
-        line: String,
+        /// A part of one line of the script.
+        part: String,
+        /// It is the line's last.
+        last: bool,
     },
     /// A frame is done.
     Done {
@@ -205,7 +207,8 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
         }
         ["resolved", tag, requirement] => News::Resolved { tag: text(tag), requirement: text(requirement) },
         ["venv", path, packages] => News::Venv { path: text(path), packages: text(packages) },
-        ["registered", line] => News::Registered { line: text(line) },
+        ["registers", part] => News::Registered { part: text(part), last: false },
+        ["registered", part] => News::Registered { part: text(part), last: true },
         ["done", id, status] => {
             News::Done { id: (*id).to_owned(), ok: *status == "0", tail: tail.iter().cloned().collect() }
         }

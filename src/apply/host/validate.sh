@@ -92,6 +92,13 @@ check_routes() { # USER PYTHON PROCESSES-AS-JSON MODULES SCRIPT-OFFSET LENGTH DI
     script=$(slice "$5" "$6") || return 1
     shift 6
     in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- "$python" -I -B -c "$script" "$processes" "$modules" \
-        | while IFS= read -r line; do answer registered "$line"; done
+        | while IFS= read -r line; do
+            # A pipe takes up to 4096 bytes at once; into more of them a heartbeat or a line of the log could fall.
+            while ((${#line} > 3000)); do
+                answer registers "${line:0:3000}"
+                line=${line:3000}
+            done
+            answer registered "$line"
+        done
     ((PIPESTATUS[0] == 0)) || { complain 'Synapse could not be asked what it serves; see above'; return 1; }
 }
