@@ -68,7 +68,10 @@ impl Client {
         loop {
             match line()? {
                 header if header.is_empty() => break,
-                header => headers.push(header.to_lowercase()),
+                header => headers.push(match header.split_once(':') {
+                    Some((name, value)) => format!("{}:{value}", name.to_lowercase()),
+                    None => header,
+                }),
             }
         }
         let value = |name: &str| headers.iter().find_map(|header| header.strip_prefix(&format!("{name}: ")));

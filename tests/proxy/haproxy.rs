@@ -236,7 +236,7 @@ fn tls_reads_the_key_beside_the_certificate() {
 
     let plain = proxy.client().ask("GET", "/_matrix/client/versions?a=%2F", &[], 0);
     assert_eq!(plain.status, 301);
-    let location = "location: https://example.org:8448/_matrix/client/versions?a=%2f".to_owned();
+    let location = "location: https://Example.org:8448/_matrix/client/versions?a=%2F".to_owned();
     assert!(plain.headers.contains(&location), "{plain:?}");
     // Nobody answers challenges here, but they are no redirect either.
     assert_eq!(proxy.client().ask("GET", "/.well-known/acme-challenge/x", &[], 0).status, 503);
