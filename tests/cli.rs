@@ -283,6 +283,8 @@ fn route_says_where_a_request_goes_and_why() {
         assert!(text.contains(part), "{part}\n{text}");
     }
     assert!(!text.contains("geheim"), "{text}");
+    let text = told(&["GET", sync, "--header", "Authorization: Bearer mat_geheim"]);
+    assert!(text.contains("address and User-Agent") && !text.contains("geheim"), "{text}");
 
     let text = told(&["inventory.yaml", "PUT", "/_matrix/client/v3/rooms/%21a%3Ab/typing/@u:b"]);
     assert!(text.contains("ephemeral writes typing (inventory.yaml:"), "{text}");

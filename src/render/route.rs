@@ -102,6 +102,7 @@ fn balance(explained: &Explanation) -> String {
         None => return how.to_owned(),
         Some(Key::User(name)) => format!("the user's name in the token, {name}"),
         Some(Key::Token) => "the token as a whole, which is not one of Synapse's own".to_owned(),
+        Some(Key::Device) => "address and User-Agent, since tokens of MAS change".to_owned(),
         Some(Key::Room(room)) => format!("the room {room}"),
         Some(Key::Source(Some(address))) => format!("the client's address, {address}"),
         Some(Key::Source(None)) => "the client's address".to_owned(),

@@ -87,6 +87,9 @@ pub enum Key {
     User(String),
     /// The access token as a whole, which is not shown.
     Token,
+    /// Address and `User-Agent` of a client whose token is one of Matrix Authentication Service's,
+    /// which change every five minutes.
+    Device,
     /// Room id or alias in the path.
     Room(String),
     /// Address of the client, if it was given.
@@ -239,6 +242,7 @@ fn key(balance: Balance, request: &Request, path: &str) -> Option<Key> {
         None => source(),
         Some(token) => match token.strip_prefix("syt_").and_then(|rest| rest.split_once('_')) {
             Some((name, _)) if !name.is_empty() => Key::User(name.to_owned()),
+            _ if ["mat_", "mct_"].iter().any(|maker| token.starts_with(maker)) => Key::Device,
             _ => Key::Token,
         },
     };

@@ -101,6 +101,17 @@ fn users_rooms_and_sources_keep_their_process() {
         used.insert(first);
     }
     assert!(used.len() > 1, "all users on {used:?}");
+    // Tokens of Matrix Authentication Service change; the device is known by address and program.
+    let mut devices = BTreeSet::new();
+    for device in 0..12 {
+        let agent = format!("User-Agent: Element {device}");
+        let who: BTreeSet<String> = ["mat_a_1", "mat_b_2", "mct_c_3"]
+            .map(|text| client.who("GET", sync, &[&token(text), &agent]))
+            .into();
+        assert_eq!(who.len(), 1, "{who:?}");
+        devices.extend(who);
+    }
+    assert!(devices.len() > 1, "all devices on {devices:?}");
     let mut used = BTreeSet::new();
     for room in 0..12 {
         let plain = client.who("PUT", &format!("/_matrix/client/v3/rooms/!r{room}:b.c/send/m/1"), &[]);

@@ -99,6 +99,23 @@ pub(super) fn keys(frontend: &mut Section, used: &[Balance]) {
             "^syt_[^_]+_",
             "}",
         ]);
+    let device = "^m[ac]t_";
+    frontend
+        .comment("Tokens of Matrix Authentication Service change every five minutes: a device stays where it is as long as its address does.")
+        .plain("http-request set-var(txn.agent) req.fhdr(user-agent)")
+        .line(&[
+            "http-request",
+            "set-var(txn.user)",
+            r#"src,concat(" ",txn.agent)"#,
+            "if",
+            "{",
+            "var(txn.token)",
+            "-m",
+            "reg",
+            "--",
+            device,
+            "}",
+        ]);
     if room {
         let pattern = "/(rooms|join|knock)/[^/]";
         frontend
