@@ -110,7 +110,7 @@ fn requests_of_one_host() {
         GET    /_matrix/federation/v1/version                                   federation_read federation
         GET    /_matrix/federation/v1/state_ids/!r:hs?event_id=$e               federation_read federation
         PUT    /_matrix/federation/v2/send_join/!r:hs/$e                        federation_read federation
-        GET    /_matrix/federation/v1/openid/userinfo                           federation_read federation
+        GET    /_matrix/federation/v1/openid/userinfo                           main main
         POST   /_matrix/federation/v1/user/keys/claim                           federation_read federation
         GET    /_matrix/federation/unstable/rooms/!r:hs/complexity              federation_read federation
         PUT    /_matrix/federation/v1/3pid/onbind                               main main
