@@ -71,20 +71,21 @@ pub fn compare(
         return None;
     }
     let Some(entry) = entry else { return Some((Operation::Update, Cause::Unmanaged)) };
-    // An apply that died may have got as far as its pending values, wholly or, attribute by
-    // attribute, in part: that is our own unfinished work and nobody else's.
-    let ours = |key: &String, value: &String| {
-        let mut known = [&entry.applied, &entry.pending]
-            .into_iter()
-            .flatten()
-            .filter_map(|known| known.get(key))
-            .peekable();
-        // What was none of our business until now (one more setting, one more package) is nobody's drift.
-        known.peek().is_none() || known.any(|known| known == value || known.contains(super::values::UNKNOWN))
-    };
     let Some(applied) = &entry.applied else {
         let unfinished = entry.pending.is_some();
         return Some((Operation::Update, if unfinished { Cause::Intended } else { Cause::Unmanaged }));
+    };
+    // An apply that died may have got as far as its pending values, wholly or, attribute by
+    // attribute, in part: that is our own unfinished work and nobody else's.
+    let pending = |key: &String| entry.pending.as_ref().and_then(|pending| pending.get(key));
+    let ours = |key: &String, value: &String| match applied.get(key) {
+        // What was none of our business when we last finished (one more setting, one more package)
+        // is nobody's drift, also if an apply died before it came to it.
+        None => true,
+        Some(known) => [Some(known), pending(key)]
+            .into_iter()
+            .flatten()
+            .any(|known| known == value || known.contains(super::values::UNKNOWN)),
     };
     let untouched = actual.iter().all(|(key, value)| ours(key, value))
         && applied.keys().all(|key| {
@@ -174,6 +175,18 @@ mod tests {
         assert_eq!(found, Some((Operation::Update, Cause::Intended)));
         let found = compare(&with("setting", values("a")), Some(&values("a")), Some(&entry));
         assert_eq!(found, Some((Operation::Update, Cause::Drift)), "still asked for, and gone");
+    }
+
+    #[test]
+    fn an_attribute_that_a_killed_apply_did_not_come_to_is_no_drift() {
+        let with = |value: &str| {
+            let mut values = values("a");
+            values.insert("setting".to_owned(), value.to_owned());
+            values
+        };
+        let entry = Entry { applied: Some(values("a")), pending: Some(with("new")), ..Entry::default() };
+        let found = compare(&with("new"), Some(&with("the distribution's")), Some(&entry));
+        assert_eq!(found, Some((Operation::Update, Cause::Intended)));
     }
 
     #[test]
