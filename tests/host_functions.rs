@@ -401,3 +401,19 @@ check_routes user python '[]' '' 0 0 /etc";
     }
     assert_eq!(lines, [format!("{}1", "0".repeat(8999)), "002".to_owned()]);
 }
+
+#[test]
+fn ports_are_tried_all_at_once_and_what_became_of_each_is_said() {
+    let scratch = Scratch::new("reaches");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let open = listener.local_addr().unwrap().port();
+    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (good, said) = scratch.run(&format!(
+        "reaches=($'127.0.0.1\\t{open}' $'127.0.0.1\\t{refused}' $'no-such-name.invalid\\t1'); probe_reaches | sort"
+    ));
+    assert!(good, "{said}");
+    assert!(said.contains(&format!("reached\t127.0.0.1\t{open}\topen\n")), "{said}");
+    assert!(said.contains(&format!("reached\t127.0.0.1\t{refused}\trefused\n")), "{said}");
+    assert!(said.contains("reached\tno-such-name.invalid\t1\t"), "{said}");
+    assert_eq!(said.matches("reached\t").count(), 3, "{said}");
+}

@@ -134,7 +134,7 @@ pub fn apply(
             let resources: Vec<&Resource> =
                 job.resources.iter().filter(|resource| resource.address.host == connection.name).collect();
             let request =
-                request(Mode::Apply, &job.topology.server_name, job.nonce, job.who, &resources, None);
+                request(Mode::Apply, &job.topology.server_name, job.nonce, job.who, &resources, None, &[]);
             let news_in = news_in.clone();
             scope.spawn(move || session::serve(&mut connection, &request, &orders, &news_in));
         }

@@ -8,9 +8,10 @@ use super::hosts::{excluded, exit_of, target, tell};
 use super::load::Loaded;
 use super::rehearse::host_arguments;
 use super::{Exit, Output};
+use crate::facts::host::Reached;
 use crate::facts::loader::random_token;
-use crate::facts::{Asked, HostFacts, gather};
-use crate::topology::Topology;
+use crate::facts::{Asked, HostFacts, Port, gather};
+use crate::topology::{Reach, Source, Topology, reachability, socket};
 use crate::transport;
 
 /// What a look at one host brought.
@@ -18,9 +19,15 @@ pub struct Found {
     host: String,
     /// What is wrong, in sentences.
     wrong: Vec<String>,
+    /// What may be as it should, in sentences: nothing listens before the first apply.
+    notes: Vec<String>,
+    /// Ports of other hosts that it reaches.
+    reached: usize,
+    /// Synapse runs here, so its routes were looked at.
+    synapse: bool,
 }
 
-/// Looks at these hosts, or at all that run Synapse if none is named.
+/// Looks at these hosts, or at all that run Synapse or reach out to others, if none is named.
 pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, Exit) {
     let topology = &loaded.topology;
     let mut arguments = host_arguments();
@@ -29,7 +36,14 @@ pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, 
         Ok(left_out) => left_out,
         Err(exit) => return (Vec::new(), exit),
     };
-    let wanted = topology.hosts.values().filter(|host| host.synapse && !left_out.contains(&host.name));
+    let reaches = reachability(topology);
+    let of = |host: &str| -> Vec<&Reach> {
+        reaches.iter().filter(|one| matches!(&one.from, Source::Host(from) if from == host)).collect()
+    };
+    let wanted = topology
+        .hosts
+        .values()
+        .filter(|host| (host.synapse || !of(&host.name).is_empty()) && !left_out.contains(&host.name));
     let mut asked = Vec::new();
     for host in wanted {
         match target(loaded, &host.name, &arguments) {
@@ -48,14 +62,21 @@ pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, 
                 .iter()
                 .filter(|one| one.address.host == target.name && one.address.kind == "venv")
                 .collect(),
-            routes: Some(topology.routes_check(&target.name)),
+            routes: runs_synapse(topology, &target.name).then(|| topology.routes_check(&target.name)),
+            reaches: of(&target.name).into_iter().map(port).collect(),
         })
         .collect();
     let answers = gather(&asked, &topology.server_name, &random_token(), usize::from(arguments.forks));
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for (host, answer) in answers {
         match answer {
-            Ok((_, facts)) => found.push(Found { host, wrong: wrong(topology, &facts) }),
+            Ok((_, facts)) => {
+                let synapse = runs_synapse(topology, &host);
+                let wrong = if synapse { misfits(topology, &facts) } else { Vec::new() };
+                let mut one = Found { host, wrong, notes: Vec::new(), reached: 0, synapse };
+                of(&one.host.clone()).into_iter().for_each(|reach| one.judge(reach, &facts));
+                found.push(one);
+            }
             Err(error) => errors.push((host, error)),
         }
     }
@@ -65,7 +86,35 @@ pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, 
     (found, exit)
 }
 
-fn wrong(topology: &Topology, facts: &HostFacts) -> Vec<String> {
+fn runs_synapse(topology: &Topology, host: &str) -> bool {
+    topology.hosts.get(host).is_some_and(|host| host.synapse)
+}
+
+fn port(reach: &Reach) -> Port {
+    Port { address: reach.address.clone(), port: reach.port }
+}
+
+impl Found {
+    /// Says what became of one port that must be reachable from this host.
+    fn judge(&mut self, reach: &Reach, facts: &HostFacts) {
+        let to = socket(&reach.address, reach.port);
+        let whose = reach.to.as_ref().map_or_else(String::new, |host| format!(" on {host}"));
+        let what = format!("{to}{whose} ({})", reach.why);
+        match facts.reached.get(&port(reach)) {
+            Some(Reached::Open) => self.reached += 1,
+            Some(Reached::Refused) => self.notes.push(format!(
+                "{what} refuses connections: nothing listens there yet, or a firewall rejects them"
+            )),
+            Some(Reached::Silent) => self.wrong.push(format!(
+                "{what} does not answer: a firewall on the way drops it, or the host is off; `synprov firewall` prints what must be let through"
+            )),
+            Some(Reached::Failed(why)) => self.wrong.push(format!("{what} cannot be reached: {why}")),
+            None => self.wrong.push(format!("{what} was not tried")),
+        }
+    }
+}
+
+fn misfits(topology: &Topology, facts: &HostFacts) -> Vec<String> {
     if !facts.unserved.is_empty() {
         return vec![format!("Synapse could not be asked what it serves: {}", facts.unserved)];
     }
@@ -81,12 +130,19 @@ fn wrong(topology: &Topology, facts: &HostFacts) -> Vec<String> {
 
 /// For people.
 pub fn text(found: &[Found], topology: &Topology, output: &Output) {
-    for Found { host, wrong } in found {
-        if wrong.is_empty() {
+    for Found { host, wrong, notes, reached, synapse } in found {
+        if *synapse && wrong.is_empty() {
             let version = &topology.version;
             output.result(&format!(
                 "{host}: every route leads to a process of Synapse {version} that serves it\n"
             ));
+        }
+        if *reached > 0 {
+            let ports = if *reached == 1 { "port" } else { "ports" };
+            output.result(&format!("{host}: reaches {reached} {ports} of other hosts\n"));
+        }
+        for sentence in notes {
+            output.talk(&format!("{host}: {sentence}\n"));
         }
         for sentence in wrong {
             output.error(&format!("{host}: {sentence}"), None);
@@ -96,5 +152,6 @@ pub fn text(found: &[Found], topology: &Topology, output: &Output) {
 
 /// For machines.
 pub fn json(found: &[Found]) -> Value {
-    found.iter().map(|one| json!({"host": one.host, "wrong": one.wrong})).collect()
+    let one = |one: &Found| json!({"host": one.host, "wrong": one.wrong, "notes": one.notes, "reached": one.reached});
+    found.iter().map(one).collect()
 }

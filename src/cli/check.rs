@@ -16,7 +16,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
 
-    /// Also ask these hosts (all, if none is named) whether the routes fit the Synapse that is installed; changes nothing
+    /// Also ask these hosts (all, if none is named) whether the routes fit the Synapse that is installed, and try the ports that they must reach of each other; changes nothing
     #[arg(long, value_name = "HOSTS", value_delimiter = ',', num_args = 0.., require_equals = true)]
     against_host: Option<Vec<String>>,
 

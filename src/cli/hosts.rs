@@ -93,6 +93,7 @@ pub fn survey(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<
             transport: transport.as_ref(),
             resources: loaded.resources.iter().filter(|one| one.address.host == target.name).collect(),
             routes: None,
+            reaches: Vec::new(),
         })
         .collect();
     let answers = gather(&asked, &loaded.topology.server_name, &nonce, usize::from(arguments.forks));

@@ -12,7 +12,7 @@ say() { # FIELD...: one line of the answer
 }
 
 declare -A want=() secretful=() known_unit=() reloads=() recorded=()
-declare -a paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=()
+declare -a reaches=() paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=()
 mode='' state='' nonce='' who='' pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python=''
 
 read_request() {
@@ -39,6 +39,7 @@ read_request() {
             processes) processes=$a ;;
             modules) modules=$a ;;
             serving) serving_user=$a serving_python=$b ;;
+            reaches) reaches+=("$a"$'\t'"$b") ;;
             end) return 0 ;;
             *) say error "request: unknown line $kind"; return 1 ;;
         esac
@@ -297,11 +298,31 @@ probe_registered() {
     )
 }
 
+# Which ports of other hosts this one reaches, asked all at once: open, refused, silent, or what bash said.
+probe_reaches() {
+    local one
+    for one in "${reaches[@]}"; do
+        {
+            local said='' status=0
+            said=$(timeout 5 bash -c 'exec 3<> "/dev/tcp/$0/$1"' "${one%$'\t'*}" "${one#*$'\t'}" 2>&1) || status=$?
+            case $status/$said in
+                0/*) said=open ;;
+                124/*) said=silent ;;
+                *'onnection refused'*) said=refused ;;
+                *) said=${said##*: } said=${said//[$'\t\n']/ } ;;
+            esac
+            say reached "$one" "${said:0:200}"
+        } &
+    done
+    wait
+}
+
 # Independent probes run side by side; their answers are put out one after the other.
 probe() {
-    local units_out packages_out postgresql_out others_out
+    local units_out packages_out postgresql_out others_out reaches_out
     exec {postgresql_out}< <(probe_postgresql) {units_out}< <(probe_units) \
-        {packages_out}< <(probe_packages) {others_out}< <(probe_secrets; probe_venvs)
+        {packages_out}< <(probe_packages) {others_out}< <(probe_secrets; probe_venvs) \
+        {reaches_out}< <(probe_reaches)
     probe_system
     probe_paths
     probe_users
@@ -309,6 +330,7 @@ probe() {
     probe_keys
     cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
     probe_registered
+    cat "/dev/fd/$reaches_out"
     say end facts
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::conversation::{Conversation, Heard};
 use super::host::HostFacts;
 use super::reply::Reply;
-use super::request::{Mode, request};
+use super::request::{Mode, Port, request};
 use crate::resource::Resource;
 use crate::topology::SynapseCheck;
 use crate::transport::{Session, Target, Transport};
@@ -32,6 +32,8 @@ pub struct Asked<'a> {
     pub resources: Vec<&'a Resource>,
     /// Processes to ask what they serve, which takes seconds; a plan does not.
     pub routes: Option<SynapseCheck>,
+    /// Ports of other hosts to try from there; a plan tries none.
+    pub reaches: Vec<Port>,
 }
 
 /// A logged-in host.
@@ -70,7 +72,8 @@ pub fn gather(hosts: &[Asked<'_>], server_name: &str, nonce: &str, forks: usize)
 
 fn ask(host: &Asked<'_>, server_name: &str, nonce: &str) -> Result<(Connection, HostFacts), HostError> {
     let mut session = host.transport.connect(&host.target)?;
-    let request = request(Mode::Facts, server_name, nonce, "-", &host.resources, host.routes.as_ref());
+    let routes = host.routes.as_ref();
+    let request = request(Mode::Facts, server_name, nonce, "-", &host.resources, routes, &host.reaches);
     let mut conversation = Conversation::start(session.as_mut(), host.become_root, SCRIPT, &request)?;
     let facts = hear_facts(&mut conversation)?;
     drop(conversation);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::record::Record;
+use super::request::Port;
 
 /// Everything one exec found out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,6 +39,8 @@ pub struct HostFacts {
     pub served: Vec<String>,
     /// Why it could not say; empty: it could, or was not asked.
     pub unserved: String,
+    /// What connecting to the ports brought that it was asked to try.
+    pub reached: BTreeMap<Port, Reached>,
     /// Users that exist, with their passwd line.
     pub users: BTreeMap<String, String>,
     /// venvs that exist.
@@ -52,6 +55,19 @@ pub struct HostFacts {
     pub postgresql: Option<PostgresqlFact>,
     /// The record.
     pub record: Record,
+}
+
+/// What connecting to a port brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// Something listens and answers.
+    Open,
+    /// The host says no: nothing listens there, or a firewall rejects.
+    Refused,
+    /// No answer in time: the packets are dropped on the way, or the host is off.
+    Silent,
+    /// It cannot even be tried, in the host's own words.
+    Failed(String),
 }
 
 /// What stands at a path.

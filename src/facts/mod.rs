@@ -14,3 +14,4 @@ pub use conversation::{HostError, HostErrorKind};
 pub use gather::{Asked, Connection, gather};
 pub use host::HostFacts;
 pub use record::Record;
+pub use request::Port;

@@ -3,8 +3,9 @@
 use base64::Engine as _;
 
 use super::conversation::clean;
-use super::host::{HostFacts, PathFact, PostgresqlFact, SecretFact, Secretful, UnitFact, VenvFact};
+use super::host::{HostFacts, PathFact, PostgresqlFact, Reached, SecretFact, Secretful, UnitFact, VenvFact};
 use super::record::{Record, RecordError};
+use super::request::Port;
 
 /// More kinds of process than this are on no host.
 const SERVED: usize = 500;
@@ -105,6 +106,16 @@ impl Reply {
                 }
             }
             ("registered", [line]) if facts.served.len() < SERVED => facts.served.push((*line).to_owned()),
+            ("reached", [address, port, how]) => {
+                let port = port.parse().map_err(|_| bad())?;
+                let how = match *how {
+                    "open" => Reached::Open,
+                    "refused" => Reached::Refused,
+                    "silent" => Reached::Silent,
+                    said => Reached::Failed(clean(said)),
+                };
+                facts.reached.insert(Port { address: (*address).to_owned(), port }, how);
+            }
             ("unserved", _) => facts.unserved = clean(rest),
             ("user", [name, line]) => {
                 facts.users.insert((*name).to_owned(), (*line).to_owned());

@@ -17,6 +17,15 @@ pub enum Mode {
     Apply,
 }
 
+/// A port somewhere else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    /// Name or IP address, IPv6 without brackets.
+    pub address: String,
+    /// TCP.
+    pub port: u16,
+}
+
 /// End of the path of the directory whose files are the admin's own and are laid over ours.
 const OTHERS: &str = "/conf/conf.d";
 
@@ -28,7 +37,8 @@ pub fn state_directory(server_name: &str) -> String {
 /// The request as lines of tab-separated fields, ending with `end`.
 ///
 /// `nonce` is this run's, the same for all hosts; `who` names this run to others that find the lock taken.
-/// `routes`: also what these processes serve, which takes seconds.
+/// `routes`: also what these processes serve, which takes seconds. `reaches`: which of these ports of
+/// other hosts it can connect to, 5 s at most.
 pub fn request(
     mode: Mode,
     server_name: &str,
@@ -36,6 +46,7 @@ pub fn request(
     who: &str,
     resources: &[&Resource],
     routes: Option<&SynapseCheck>,
+    reaches: &[Port],
 ) -> String {
     let mut text = String::new();
     let mode = match mode {
@@ -83,6 +94,9 @@ pub fn request(
             text,
             "script\t{script}\nprocesses\t{processes}\nmodules\t{modules}\nserving\t{user}\t{python}"
         );
+    }
+    for Port { address, port } in reaches {
+        let _ = writeln!(text, "reaches\t{address}\t{port}");
     }
     text.push_str("end\n");
     text

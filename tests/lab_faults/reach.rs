@@ -61,7 +61,10 @@ pub fn redis_is_firewalled(site: &Site) {
     site.rewrite(&[(SYNC, "sync: {host: hs2, count: 2, handles: [sync], config: {event_cache_size: 1234}")]);
     let steps = site.plan(0).steps();
     assert!(steps.contains(&"hs2 restart matrix_generic_worker@sync.service".to_owned()), "{steps:?}");
+    site.run(&["check", "--against-host"]).exits(0).says("hs2: reaches ");
     let wall = Firewall::drops(site, "hs2", &redis, 6380);
+    let unheard = format!("hs2: {redis}:6380 on hs1 (Redis) does not answer: a firewall");
+    site.run(&["check", "--against-host"]).exits(1).says(&unheard).says("synprov firewall");
     let began = Instant::now();
     site.run(&["apply", "--yes", "--diff", "none", "--ready-timeout", "8"])
         .exits(1)
