@@ -13,6 +13,9 @@ use super::verify::Told;
 /// How long something may take to arrive at the other user.
 pub(super) const ARRIVES: Duration = Duration::from_secs(30);
 
+/// How long the processes that read may take to hear over replication what another has written.
+const HEARD: Duration = Duration::from_secs(10);
+
 /// A user that is logged in.
 pub(super) struct User {
     pub(super) id: String,
@@ -49,8 +52,20 @@ impl Story<'_> {
         Some(User { id, device, token, since: String::new() })
     }
 
+    /// Reads. What is not there yet for the process that is asked is asked for again for a while: only
+    /// the last answer is told.
     pub(super) fn get(&mut self, user: Option<&User>, what: &str, path: &str) -> Option<Value> {
-        self.ask(what, "GET", path, user, None).map(|answer| answer.json())
+        let until = Instant::now() + HEARD;
+        loop {
+            let before = self.told.len();
+            let answer = self.ask(what, "GET", path, user, None);
+            let unheard = self.told.last().is_some_and(|told| matches!(told.status, 403 | 404));
+            if answer.is_some() || !unheard || Instant::now() >= until {
+                return answer.map(|answer| answer.json());
+            }
+            self.told.truncate(before);
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     pub(super) fn put(&mut self, user: &User, what: &str, path: &str, body: Value) -> Option<Value> {

@@ -133,8 +133,12 @@ pub fn synapse_refuses_an_option(site: &Site) {
     let before = site.invocations();
     let path = format!("{ROOT}/conf/workers/client.yaml");
     let found = site.sh(&format!("sha256sum {path}"));
-    site.rewrite("config: {turn_shared_secret", "config: {event_cache_size: 12Q, turn_shared_secret");
-    site.run(&["apply", "--yes"]).exits(1).says("validate Synapse files as if in place failed").says("12Q");
+    site.rewrite(
+        "config: {turn_shared_secret",
+        "config: {room_list_publication_rules: [{action: maybe}], turn_shared_secret",
+    );
+    let refused = site.run(&["apply", "--yes"]).exits(1);
+    refused.says("validate Synapse files as if in place failed").says("can only have action of");
     assert_eq!(site.sh(&format!("sha256sum {path}")), found, "nothing was changed");
     assert!(site.disturbed(&before).is_empty());
     site.write(INVENTORY);
