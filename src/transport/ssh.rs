@@ -20,6 +20,8 @@ use super::{Counters, Error, Exec, Session, Target, Transport};
 const KEEPALIVE: u32 = 15;
 /// `LIBSSH2_ERROR_…`: KEX_FAILURE, KEY_EXCHANGE_FAILURE, METHOD_NONE, METHOD_NOT_SUPPORTED.
 const NO_ALGORITHM: [i32; 4] = [-5, -8, -17, -33];
+/// `LIBSSH2_ERROR_BANNER_RECV`.
+const BAD_BANNER: i32 = -2;
 /// `LIBSSH2_ERROR_…`: CHANNEL_FAILURE, CHANNEL_REQUEST_DENIED, REQUEST_DENIED.
 const DENIED: [i32; 3] = [-21, -22, -32];
 
@@ -111,6 +113,10 @@ impl SshSession {
             handle.handshake()
         });
         let Err(halt) = done else { return Ok(()) };
+        if first.is_empty() {
+            // It came between the look and libssh2's own reading, which keeps the last line.
+            first.extend_from_slice(self.session.banner_bytes().unwrap_or_default());
+        }
         let port = target.port;
         let overloaded = format!(
             "is {port} the port of sshd? an overloaded sshd (MaxStartups) or a ban (fail2ban) also looks so"
@@ -121,6 +127,10 @@ impl SshSession {
             _ if !said.is_empty() && !first.starts_with(b"SSH-") => {
                 (format!("what answers is not SSH, it says {said:?}"), format!("is {port} the port of sshd?"))
             }
+            Halt::Ssh(error) if code(&error) == BAD_BANNER => (
+                "what answers is not SSH, it begins with no line of text".to_owned(),
+                format!("is {port} the port of sshd?"),
+            ),
             Halt::Deadline if first.is_empty() => {
                 (format!("connected, but no SSH banner came within {}", seconds(target)), overloaded)
             }
