@@ -43,7 +43,7 @@ lab: test-deps ## tests on throwaway hosts, a sample of the long ones (root)
 lint: test-deps ## formatting, clippy and shellcheck, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	cat src/facts/facts.sh src/apply/host/*.sh | shellcheck --shell=bash --severity=warning --exclude=SC2174 -
+	cat src/facts/facts.sh src/facts/ready.sh src/apply/host/*.sh | shellcheck --shell=bash --severity=warning --exclude=SC2174 -
 	shellcheck --severity=warning .ci/run tools/* benches/*.sh docs/proof/run
 
 proof: build test-deps ## everything exhaustively, written to docs/proof/ with the date

@@ -282,12 +282,7 @@ impl Frame {
         let ready = &service.ready;
         let deadline = if ready.unlimited { 0 } else { self.ready_seconds };
         let old = if old.is_empty() { "''" } else { old };
-        let mut conditions: Vec<String> = Vec::new();
-        conditions.extend(ready.listens.iter().map(|address| format!("listens={address}")));
-        conditions.extend(ready.health.iter().map(|address| format!("health={address}")));
-        conditions.extend(ready.redis.iter().map(|address| format!("redis={address}")));
-        conditions.extend(ready.reaches.iter().map(|address| format!("reaches={address}")));
-        let conditions: Vec<String> = conditions.iter().map(|condition| shell(condition)).collect();
+        let conditions: Vec<String> = ready.conditions().iter().map(|condition| shell(condition)).collect();
         let unit = shell(&service.unit);
         self.code.push_str(&format!("await {unit} {old} {deadline} {} || exit 1\n", conditions.join(" ")));
     }

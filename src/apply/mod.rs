@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use indexmap::IndexMap;
 
 use crate::facts::gather::Connection;
-use crate::facts::request::{Mode, request};
+use crate::facts::request::{Also, Mode, request};
 use crate::facts::{HostError, HostFacts};
 use crate::plan::{Plan, Step};
 use crate::resource::Resource;
@@ -133,8 +133,14 @@ pub fn apply(
             hosts.insert(connection.name.clone(), orders_in);
             let resources: Vec<&Resource> =
                 job.resources.iter().filter(|resource| resource.address.host == connection.name).collect();
-            let request =
-                request(Mode::Apply, &job.topology.server_name, job.nonce, job.who, &resources, None, &[]);
+            let request = request(
+                Mode::Apply,
+                &job.topology.server_name,
+                job.nonce,
+                job.who,
+                &resources,
+                Also::default(),
+            );
             let news_in = news_in.clone();
             scope.spawn(move || session::serve(&mut connection, &request, &orders, &news_in));
         }

@@ -2,6 +2,7 @@
 
 /// Follows the facts script in the one exec of an apply. Needs what that defines.
 pub const SCRIPT: &str = concat!(
+    include_str!("../facts/ready.sh"),
     include_str!("host/serve.sh"),
     include_str!("host/record.sh"),
     include_str!("host/files.sh"),

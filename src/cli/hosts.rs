@@ -74,6 +74,15 @@ pub fn exit_of(errors: &[(String, HostError)]) -> Exit {
 
 /// Reads the controller's secrets and asks all hosts.
 pub fn survey(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<Surveyed, Exit> {
+    ask(loaded, arguments, false, output)
+}
+
+/// The same, and what each process is like at this moment.
+pub fn survey_states(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<Surveyed, Exit> {
+    ask(loaded, arguments, true, output)
+}
+
+fn ask(loaded: &Loaded, arguments: &HostArgs, states: bool, output: &Output) -> Result<Surveyed, Exit> {
     let excluded = excluded(loaded, &arguments.limit, "--limit", output)?;
     let secrets = controller_secrets(loaded, output)?;
     let nonce = random_token();
@@ -94,6 +103,7 @@ pub fn survey(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<
             resources: loaded.resources.iter().filter(|one| one.address.host == target.name).collect(),
             routes: None,
             reaches: Vec::new(),
+            states,
         })
         .collect();
     let answers = gather(&asked, &loaded.topology.server_name, &nonce, usize::from(arguments.forks));

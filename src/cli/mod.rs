@@ -18,6 +18,8 @@ mod plan;
 mod progress;
 mod rehearse;
 mod route;
+mod services;
+mod status;
 mod why;
 
 use std::path::PathBuf;
@@ -58,6 +60,8 @@ enum Command {
     Why(why::WhyArgs),
     /// Show the plan, ask, and do it
     Apply(apply::ApplyArgs),
+    /// Show how each process is: state, readiness, version, memory, and whether it runs with today's configuration
+    Status(status::StatusArgs),
     /// Apply the inventory to throwaway hosts on this machine, prove it with a client, tear down
     Rehearse(rehearse::RehearseArgs),
     /// Look at throwaway hosts, log in on them, remove them
@@ -152,6 +156,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Plan(arguments) => plan::run(&arguments, &output),
         Command::Why(arguments) => why::run(&arguments, &output),
         Command::Apply(arguments) => apply::run(&arguments, &output),
+        Command::Status(arguments) => status::run(&arguments, &output),
         Command::Rehearse(arguments) => rehearse::run(&arguments, &output),
         Command::Lab(arguments) => rehearse::lab(&arguments, &output),
         Command::Graph(arguments) => graph::run(&arguments, &output),

@@ -11,7 +11,7 @@ say() { # FIELD...: one line of the answer
     printf '%s\n' "$*"
 }
 
-declare -A want=() secretful=() known_unit=() reloads=() recorded=()
+declare -A ready=() want=() secretful=() known_unit=() reloads=() recorded=()
 declare -a reaches=() paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=()
 mode='' state='' nonce='' who='' pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python=''
 
@@ -40,6 +40,7 @@ read_request() {
             modules) modules=$a ;;
             serving) serving_user=$a serving_python=$b ;;
             reaches) reaches+=("$a"$'\t'"$b") ;;
+            ready) ready[$a]+=${b:+$b$'\t'} ;;
             end) return 0 ;;
             *) say error "request: unknown line $kind"; return 1 ;;
         esac
@@ -103,7 +104,7 @@ probe_units() {
     ((${#units[@]})) || return 0
     local -a lines=()
     local line unit='' pid='' child stat n=0
-    mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts -- "${units[@]}" 2> /dev/null)
+    mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts,StateChangeTimestamp,MemoryCurrent -- "${units[@]}" 2> /dev/null)
     say unit "${units[0]}"
     for line in "${lines[@]}" ''; do
         if [[ -z $line ]]; then
@@ -331,6 +332,8 @@ probe() {
     cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
     probe_registered
     cat "/dev/fd/$reaches_out"
+    # Defined in ready.sh, which comes along where this is asked.
+    ((${#ready[@]})) && probe_states
     say end facts
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::conversation::{Conversation, Heard};
 use super::host::HostFacts;
 use super::reply::Reply;
-use super::request::{Mode, Port, request};
+use super::request::{Also, Mode, Port, request};
 use crate::resource::Resource;
 use crate::topology::SynapseCheck;
 use crate::transport::{Session, Target, Transport};
@@ -19,6 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The facts script.
 pub const SCRIPT: &str = include_str!("facts.sh");
+/// The same with what says whether a process is ready.
+const STATES: &str = concat!(include_str!("facts.sh"), "\n", include_str!("ready.sh"));
 
 /// One host to ask.
 pub struct Asked<'a> {
@@ -34,6 +36,8 @@ pub struct Asked<'a> {
     pub routes: Option<SynapseCheck>,
     /// Ports of other hosts to try from there; a plan tries none.
     pub reaches: Vec<Port>,
+    /// Also what each service's process is like and whether it is ready; a plan does not ask.
+    pub states: bool,
 }
 
 /// A logged-in host.
@@ -72,9 +76,10 @@ pub fn gather(hosts: &[Asked<'_>], server_name: &str, nonce: &str, forks: usize)
 
 fn ask(host: &Asked<'_>, server_name: &str, nonce: &str) -> Result<(Connection, HostFacts), HostError> {
     let mut session = host.transport.connect(&host.target)?;
-    let routes = host.routes.as_ref();
-    let request = request(Mode::Facts, server_name, nonce, "-", &host.resources, routes, &host.reaches);
-    let mut conversation = Conversation::start(session.as_mut(), host.become_root, SCRIPT, &request)?;
+    let also = Also { routes: host.routes.as_ref(), reaches: &host.reaches, states: host.states };
+    let request = request(Mode::Facts, server_name, nonce, "-", &host.resources, also);
+    let script = if host.states { STATES } else { SCRIPT };
+    let mut conversation = Conversation::start(session.as_mut(), host.become_root, script, &request)?;
     let facts = hear_facts(&mut conversation)?;
     drop(conversation);
     fit(&facts)?;

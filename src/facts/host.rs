@@ -41,6 +41,8 @@ pub struct HostFacts {
     pub unserved: String,
     /// What connecting to the ports brought that it was asked to try.
     pub reached: BTreeMap<Port, Reached>,
+    /// What services' processes are like; only if that was asked.
+    pub processes: BTreeMap<String, ProcessFact>,
     /// Users that exist, with their passwd line.
     pub users: BTreeMap<String, String>,
     /// venvs that exist.
@@ -131,8 +133,23 @@ pub struct UnitFact {
     pub result: String,
     /// Restarts by systemd since the last start by somebody.
     pub restarts: u64,
+    /// Since when it is in its state, microseconds since the epoch; 0 if it never was in another.
+    pub since: i64,
+    /// Memory of all its processes, bytes; `None` where systemd does not count it.
+    pub memory: Option<u64>,
     /// Worker processes `PID@TICKS`, for services that reload by replacing them.
     pub workers: Vec<(u32, u64)>,
+}
+
+/// The process of a service at the moment it was asked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProcessFact {
+    /// Memory of the main process, bytes.
+    pub memory: u64,
+    /// What it was started as: the interpreter of its venv.
+    pub program: String,
+    /// What it lacks to be ready, in words; empty: nothing.
+    pub missing: String,
 }
 
 /// A Python environment.

@@ -3,7 +3,9 @@
 use base64::Engine as _;
 
 use super::conversation::clean;
-use super::host::{HostFacts, PathFact, PostgresqlFact, Reached, SecretFact, Secretful, UnitFact, VenvFact};
+use super::host::{
+    HostFacts, PathFact, PostgresqlFact, ProcessFact, Reached, SecretFact, Secretful, UnitFact, VenvFact,
+};
 use super::record::{Record, RecordError};
 use super::request::Port;
 
@@ -97,6 +99,11 @@ impl Reply {
             ("child", [pid, ticks]) => {
                 let unit = facts.units.get_mut(&self.unit).ok_or_else(bad)?;
                 unit.workers.push((pid.parse().map_err(|_| bad())?, ticks.parse().map_err(|_| bad())?));
+            }
+            ("state", [unit, kilobytes, program, missing]) => {
+                let memory = kilobytes.parse::<u64>().map_err(|_| bad())?.saturating_mul(1024);
+                let fact = ProcessFact { memory, program: clean(program), missing: clean(missing) };
+                facts.processes.insert((*unit).to_owned(), fact);
             }
             ("package", [name, version, status]) => {
                 if *status == "installed" {
@@ -209,6 +216,9 @@ fn property(unit: &mut UnitFact, key: &str, value: &str) {
         "InvocationID" => unit.invocation = value.to_owned(),
         "ExecMainStartTimestamp" => unit.started = timestamp(value).unwrap_or(0),
         "Result" => unit.result = value.to_owned(),
+        "StateChangeTimestamp" => unit.since = timestamp(value).unwrap_or(0),
+        // A word or the largest number there is, where it is not counted.
+        "MemoryCurrent" => unit.memory = value.parse().ok().filter(|bytes| *bytes != u64::MAX),
         "NRestarts" => unit.restarts = value.parse().unwrap_or(0),
         _ => {}
     }

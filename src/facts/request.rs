@@ -34,19 +34,27 @@ pub fn state_directory(server_name: &str) -> String {
     format!("/var/lib/synprov/{server_name}")
 }
 
+/// What a host is asked besides what is desired for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Also<'a> {
+    /// What these processes serve, which takes seconds.
+    pub routes: Option<&'a SynapseCheck>,
+    /// Which of these ports of other hosts it can connect to, 5 s at most.
+    pub reaches: &'a [Port],
+    /// What each service's process is like and whether it is ready; needs the functions of `ready.sh`.
+    pub states: bool,
+}
+
 /// The request as lines of tab-separated fields, ending with `end`.
 ///
 /// `nonce` is this run's, the same for all hosts; `who` names this run to others that find the lock taken.
-/// `routes`: also what these processes serve, which takes seconds. `reaches`: which of these ports of
-/// other hosts it can connect to, 5 s at most.
 pub fn request(
     mode: Mode,
     server_name: &str,
     nonce: &str,
     who: &str,
     resources: &[&Resource],
-    routes: Option<&SynapseCheck>,
-    reaches: &[Port],
+    also: Also<'_>,
 ) -> String {
     let mut text = String::new();
     let mode = match mode {
@@ -86,7 +94,7 @@ pub fn request(
             Body::Routes { .. } | Body::ExternalPostgresql { .. } => Ok(()),
         };
     }
-    if let Some(SynapseCheck { python, user, processes, modules }) = routes {
+    if let Some(SynapseCheck { python, user, processes, modules }) = also.routes {
         let script = base64::engine::general_purpose::STANDARD.encode(SCRIPT);
         let processes = serde_json::to_string(processes).unwrap_or_default();
         let modules = modules.as_deref().unwrap_or_default();
@@ -95,8 +103,15 @@ pub fn request(
             "script\t{script}\nprocesses\t{processes}\nmodules\t{modules}\nserving\t{user}\t{python}"
         );
     }
-    for Port { address, port } in reaches {
+    for Port { address, port } in also.reaches {
         let _ = writeln!(text, "reaches\t{address}\t{port}");
+    }
+    for resource in resources.iter().filter(|_| also.states) {
+        let Body::Service { unit, ready, .. } = &resource.body else { continue };
+        let _ = writeln!(text, "ready\t{unit}\t");
+        for condition in ready.conditions() {
+            let _ = writeln!(text, "ready\t{unit}\t{condition}");
+        }
     }
     text.push_str("end\n");
     text

@@ -6,6 +6,7 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod change;
+pub mod control;
 pub mod diff;
 pub mod input;
 mod leave;

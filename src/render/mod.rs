@@ -10,6 +10,7 @@ pub mod plan;
 pub mod rehearsal;
 pub mod report;
 pub mod route;
+pub mod status;
 pub mod topology;
 pub mod why;
 

@@ -248,6 +248,17 @@ pub struct Ready {
     pub unlimited: bool,
 }
 
+impl Ready {
+    /// The conditions as the functions on hosts take them (`ready.sh`): words `KIND=VALUE`.
+    pub fn conditions(&self) -> Vec<String> {
+        let listens = self.listens.iter().map(|address| format!("listens={address}"));
+        let health = self.health.iter().map(|address| format!("health={address}"));
+        let redis = self.redis.iter().map(|address| format!("redis={address}"));
+        let reaches = self.reaches.iter().map(|address| format!("reaches={address}"));
+        listens.chain(health).chain(redis).chain(reaches).collect()
+    }
+}
+
 impl Resource {
     /// Names the resource after what it is: the kind's own key.
     pub fn new(host: &str, module: &str, body: Body) -> Self {

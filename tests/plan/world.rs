@@ -122,6 +122,17 @@ impl World {
         plan(&input)
     }
 
+    /// Asks something of the plan over these facts together with what it was made from.
+    pub fn with_plan<T>(
+        &self,
+        facts: &IndexMap<String, HostFacts>,
+        ask: impl FnOnce(&Input<'_>, &Plan) -> T,
+    ) -> T {
+        let hashes = self.values.iter().map(|(name, value)| (name.clone(), nonced(value))).collect();
+        let input = Input::new(&self.topology, &self.resources, facts, &hashes, &self.excluded, self.allow);
+        ask(&input, &plan(&input))
+    }
+
     /// Nothing is left to do, or this says what.
     pub fn assert_settled(&self) {
         let plan = self.plan();

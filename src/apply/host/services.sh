@@ -17,49 +17,6 @@ children() { # UNIT: PID@START of its worker processes
     printf '%s\n' "${found[@]}" | sort | paste -sd ' '
 }
 
-# bash opens no unix sockets: the interpreter of the process that is waited for does, without its packages.
-interpreter=/usr/bin/python3
-
-over_socket() { # PATH [health]
-    "$interpreter" -I -S -c '
-import socket, sys
-peer = socket.socket(socket.AF_UNIX)
-peer.settimeout(3)
-try:
-    peer.connect(sys.argv[1])
-    if len(sys.argv) > 2:
-        peer.sendall(b"GET /health HTTP/1.0\r\nHost: synprov\r\n\r\n")
-        sys.exit(b" 200 " not in peer.recv(64))
-except OSError:
-    sys.exit(1)
-' "$@" 2> /dev/null
-}
-
-# Splits ADDRESS:PORT, [ADDRESS]:PORT; or unix:PATH.
-connects() { # ADDRESS:PORT
-    [[ $1 == unix:* ]] && { over_socket "${1#unix:}"; return; }
-    local address=${1%:*} port=${1##*:}
-    address=${address#[}
-    timeout 3 bash -c 'exec 3<> "/dev/tcp/$0/$1"' "${address%]}" "$port" 2> /dev/null
-}
-
-healthy() { # ADDRESS:PORT
-    [[ $1 == unix:* ]] && { over_socket "${1#unix:}" health; return; }
-    local address=${1%:*} port=${1##*:}
-    address=${address#[}
-    timeout 5 bash -c 'exec 3<> "/dev/tcp/$0/$1" && printf "GET /health HTTP/1.0\r\nHost: synprov\r\n\r\n" >&3 && IFS= read -r line <&3 && [[ $line == *" 200 "* ]]' \
-        "${address%]}" "$port" 2> /dev/null
-}
-
-# The process itself holds an established connection to that port (Redis): /health does not notice its absence.
-connected() { # PID ADDRESS:PORT
-    local port inodes
-    printf -v port '%04X' "${2##*:}"
-    inodes=$(find "/proc/$1/fd" -lname 'socket:*' -printf '%l\n' 2> /dev/null | grep -o '[0-9]*' | paste -sd '|')
-    [[ -n $inodes ]] || return 1
-    cat "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2> /dev/null | grep -qE "^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:$port 01 .* ($inodes) "
-}
-
 explain() { # UNIT: why it does not run, in its own last words
     complain "$1 is $(property "$1" ActiveState) ($(property "$1" SubState), result $(property "$1" Result)); its last lines:"
     journalctl --unit="$1" --lines=20 --no-pager --output=cat 2> /dev/null
@@ -93,18 +50,7 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
             return 1
         fi
         if [[ -z $missing ]]; then
-            value=$(readlink -- "/proc/$pid/exe")
-            [[ ${value##*/} == python* ]] && interpreter=$value
-            for condition in "$@"; do
-                value=${condition#*=}
-                case $condition in
-                    health=*) healthy "$value" || missing="GET http://$value/health answers 200" ;;
-                    listens=*) connects "$value" || missing="$value listens" ;;
-                    redis=*) connected "$pid" "$value" || missing="it is connected to Redis at $value" ;;
-                    reaches=*) connects "$value" || missing="$value can be reached from this host" ;;
-                esac
-                [[ -n $missing ]] && break
-            done
+            missing=$(unmet "$pid" "$@")
         fi
         if [[ -z $missing ]]; then
             answer started "$unit" "$invocation" "$(children "$unit" | tr ' ' '\n' | cut -d@ -f2 | sort -n | tail -n 1)"

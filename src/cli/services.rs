@@ -1,0 +1,97 @@
+//! Services on the command line: words that name processes, and the inventory among them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::load::Loaded;
+use super::{Exit, HostArgs, InventoryArgs, Output};
+use crate::plan::control::select::{Service, select, services};
+
+/// Which inventory and which of its services.
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    /// Processes, pools, patterns, main, postgresql, redis, proxy, all; a word that ends in .yaml is the inventory
+    #[arg(value_name = "INVENTORY|NAME")]
+    words: Vec<String>,
+
+    /// The inventory, if its name does not end in .yaml or .yml
+    #[arg(short, long, env = "SYNPROV_INVENTORY", value_name = "INVENTORY")]
+    inventory: Option<PathBuf>,
+
+    /// Directory with modules that add to the built-in ones or shadow them [default: modules/ beside the inventory]
+    #[arg(long, env = "SYNPROV_MODULES", value_name = "DIR")]
+    modules: Option<PathBuf>,
+
+    /// Speak to the throwaway hosts that `synprov rehearse --keep` left instead of the real ones
+    #[arg(long)]
+    lab: bool,
+
+    /// Only on these hosts (names, separated by commas)
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    limit: Vec<String>,
+
+    /// How many hosts are spoken with at a time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    forks: u16,
+
+    /// Seconds until a host that does not answer is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+}
+
+/// What `--help` says about names.
+pub const NAMES: &str = "\
+Names are those of the inventory: a process (sync2), a pool (sync), a pattern ('fed*'), main, postgresql,
+redis, proxy, a unit (matrix_main.service), or all. A word that ends in .yaml or .yml is the inventory,
+wherever it stands; `-i FILE` takes a file of any name.";
+
+impl ServiceArgs {
+    /// Which inventory; the lock is never extended by what only speaks of services.
+    pub fn inventory(&self, output: &Output) -> Result<InventoryArgs, Exit> {
+        let mut files = self.words.iter().filter(|word| is_inventory(word));
+        let named = files.next().map(PathBuf::from);
+        if let Some(second) = files.next() {
+            output.error(&format!("two inventories are named, the second is {second}"), None);
+            return Err(Exit::Usage);
+        }
+        let inventory =
+            named.or_else(|| self.inventory.clone()).unwrap_or_else(|| PathBuf::from("inventory.yaml"));
+        Ok(InventoryArgs { inventory, locked: false, modules: self.modules.clone(), lab: self.lab })
+    }
+
+    /// Which hosts, and how they are spoken with.
+    pub fn hosts(&self) -> HostArgs {
+        HostArgs {
+            limit: self.limit.clone(),
+            forks: self.forks,
+            timeout: self.timeout,
+            adopt: false,
+            allow_datastore_restart: false,
+        }
+    }
+
+    /// The words that are names.
+    pub fn names(&self) -> Vec<String> {
+        self.words.iter().filter(|word| !is_inventory(word)).cloned().collect()
+    }
+
+    /// The services that are meant; without names those of which `otherwise` is true.
+    pub fn chosen<'a>(
+        &self,
+        loaded: &'a Loaded,
+        otherwise: impl Fn(&Service<'a>) -> bool,
+        output: &Output,
+    ) -> Result<Vec<Service<'a>>, Exit> {
+        let all = services(&loaded.topology, &loaded.resources);
+        select(&self.names(), &all, otherwise).map_err(|unknown| {
+            output.error(&unknown.to_string(), Some(&unknown.help));
+            Exit::Usage
+        })
+    }
+}
+
+/// No process can have such a name: instance names have no dots.
+fn is_inventory(word: &str) -> bool {
+    Path::new(word).extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}

@@ -1,0 +1,91 @@
+//! `synprov status`: how each process is.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::hosts::survey_states;
+use super::load::{Loaded, load_or_tell};
+use super::rehearse::stand_in;
+use super::services::{NAMES, ServiceArgs};
+use super::{Exit, Output};
+use crate::plan::control::status::status;
+use crate::render;
+
+/// `synprov status`.
+#[derive(Debug, Args)]
+#[command(after_help = help())]
+pub struct StatusArgs {
+    #[command(flatten)]
+    services: ServiceArgs,
+
+    /// As JSON on standard output (schema/status.schema.json)
+    #[arg(long, conflicts_with = "watch")]
+    json: bool,
+
+    /// Look again every so many seconds until interrupted; on a terminal only
+    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "5",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    watch: Option<u64>,
+}
+
+fn help() -> String {
+    format!(
+        "It asks each host once and changes nothing. A process is well if it runs, is ready (it answers, is\n\
+         connected to Redis, reaches what it needs), starts at boot, and runs with what the inventory says today.\n\n\
+         {NAMES}\n\n\
+         Exit codes: 0 all are well, 2 one is not, 3 a host could not be asked.\n\n\
+         Examples:\n  synprov status\n  synprov status sync 'fed*'\n  synprov status prod.yaml --watch\n  \
+         synprov status --json | jq '.processes[] | select(.well | not)'"
+    )
+}
+
+/// Runs it.
+pub fn run(arguments: &StatusArgs, output: &Output) -> Exit {
+    let inventory = match arguments.services.inventory(output) {
+        Ok(inventory) => inventory,
+        Err(exit) => return exit,
+    };
+    let stand_in = match stand_in(&inventory, output) {
+        Ok(stand_in) => stand_in,
+        Err(exit) => return exit,
+    };
+    let loaded = match load_or_tell(&inventory, stand_in.as_ref(), output) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let Some(seconds) = arguments.watch else { return once(&loaded, arguments, false, output) };
+    if !std::io::stdout().is_terminal() {
+        output.error("--watch needs a terminal", Some("leave it out; --json is for programs"));
+        return Exit::Usage;
+    }
+    loop {
+        let exit = once(&loaded, arguments, true, output);
+        if exit == Exit::Usage || exit == Exit::Error {
+            return exit;
+        }
+        std::thread::sleep(Duration::from_secs(seconds));
+    }
+}
+
+fn once(loaded: &Loaded, arguments: &StatusArgs, clear: bool, output: &Output) -> Exit {
+    let chosen = match arguments.services.chosen(loaded, |_| true, output) {
+        Ok(chosen) => chosen,
+        Err(exit) => return exit,
+    };
+    let surveyed = match survey_states(loaded, &arguments.services.hosts(), output) {
+        Ok(surveyed) => surveyed,
+        Err(exit) => return exit,
+    };
+    let all = surveyed.with_plan(loaded, |input, plan| status(&chosen, input, plan));
+    let server_name = &loaded.topology.server_name;
+    if arguments.json {
+        output.result(&render::status::json(server_name, &all, &surveyed.errors));
+    } else {
+        let text = render::status::text(&all, output.color);
+        output.result(&if clear { format!("\x1b[H\x1b[2J{text}") } else { text });
+    }
+    let well = all.iter().all(|one| one.well);
+    surveyed.exit().worse(if well { Exit::Done } else { Exit::Changes })
+}
