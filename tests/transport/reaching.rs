@@ -28,7 +28,7 @@ fn check(target: &Target) -> String {
     let start = Instant::now();
     let (error, text) = refusal(target);
     assert!(matches!(error, Error::Connect { .. }), "{text}");
-    assert!(start.elapsed() < target.connect_timeout + Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < target.connect_timeout + Duration::from_secs(15), "{:?}", start.elapsed());
     text
 }
 
