@@ -1,6 +1,7 @@
 //! `synprov apply`: shows the plan, asks, and does it.
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -10,13 +11,15 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::hosts::{Surveyed, exit_of, survey, tell};
-use super::load::{Loaded, load_or_tell};
+use super::load::{Loaded, load, load_or_tell, told};
 use super::progress::Progress;
 use super::rehearse::stand_in;
-use super::{Exit, HostArgs, InventoryArgs, Output};
+use super::saved_plan::{self, Named};
+use super::{Exit, HostArgs, InventoryArgs, Output, clock};
 use crate::apply::{Interrupts, Job, Outcome, Refused, Report, apply};
 use crate::facts::HostErrorKind;
 use crate::plan::Plan;
+use crate::plan::saved::Saved;
 use crate::render::plan::{DiffStyle, Style, text};
 use crate::render::report;
 
@@ -24,9 +27,9 @@ use crate::render::report;
 const READY_SECONDS: u32 = 120;
 
 /// `synprov apply`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host"
+    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host\n  synprov apply prod.plan     exactly the plan that `plan --out prod.plan` saved, without asking"
 )]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -54,6 +57,16 @@ pub struct ApplyArgs {
 
 /// Runs it.
 pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {
+    let path = &arguments.inventory.inventory;
+    match saved_plan::look(path) {
+        Named::Plan(saved) => return apply_saved(&saved, arguments, output),
+        Named::Unusable(error) => {
+            saved_plan::unusable(path, &error, output);
+            output.talk("Nothing was changed.\n");
+            return Exit::Stale;
+        }
+        Named::Other => {}
+    }
     let stand_in = match stand_in(&arguments.inventory, output) {
         Ok(stand_in) => stand_in,
         Err(exit) => return exit,
@@ -62,7 +75,41 @@ pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    apply_loaded(loaded, arguments, output)
+    apply_loaded(loaded, arguments, None, output)
+}
+
+/// Applies exactly a saved plan, or nothing.
+fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
+    let path = &arguments.inventory.inventory;
+    if !arguments.hosts.limit.is_empty() {
+        output.error("a saved plan says itself which hosts it is for", Some("leave out `--limit`"));
+        return Exit::Usage;
+    }
+    let lacking = saved_plan::lacking(saved, &arguments.hosts);
+    if !lacking.is_empty() {
+        let flags = lacking.join(" ");
+        let help =
+            format!("a file grants no permission: give it again, `synprov apply {} {flags}`", path.display());
+        output.error(&format!("this plan was made with {flags}"), Some(&help));
+        return Exit::Usage;
+    }
+    let inventory = saved_plan::inventory(saved);
+    let stand_in = match stand_in(&inventory, output) {
+        Ok(stand_in) => stand_in,
+        Err(exit) => return exit,
+    };
+    let loaded = load(&inventory, stand_in.as_ref());
+    let differences = saved_plan::sources(saved, &loaded);
+    if !differences.is_empty() {
+        return saved_plan::refuse(path, saved, &differences, false, output);
+    }
+    let loaded = match told(loaded, &inventory, output) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let hosts = HostArgs { limit: saved.made.limit.clone(), ..arguments.hosts.clone() };
+    let again = ApplyArgs { inventory, hosts, yes: true, ..arguments.clone() };
+    apply_loaded(loaded, &again, Some((path, saved)), output)
 }
 
 impl ApplyArgs {
@@ -72,8 +119,13 @@ impl ApplyArgs {
     }
 }
 
-/// Applies what was loaded.
-pub fn apply_loaded(mut loaded: Loaded, arguments: &ApplyArgs, output: &Output) -> Exit {
+/// Applies what was loaded. `saved`: exactly this plan of this file, or nothing.
+pub fn apply_loaded(
+    mut loaded: Loaded,
+    arguments: &ApplyArgs,
+    saved: Option<(&Path, &Saved)>,
+    output: &Output,
+) -> Exit {
     let mut surveyed = match survey(&loaded, &arguments.hosts, output) {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
@@ -82,6 +134,12 @@ pub fn apply_loaded(mut loaded: Loaded, arguments: &ApplyArgs, output: &Output) 
         return exit;
     }
     let plan = surveyed.plan(&loaded);
+    if let Some((path, saved)) = saved.filter(|_| surveyed.errors.is_empty()) {
+        let differences = saved_plan::differences(saved, &loaded, &surveyed, &plan);
+        if !differences.is_empty() {
+            return saved_plan::refuse(path, saved, &differences, plan.is_empty(), output);
+        }
+    }
     let color = if arguments.json { output.color_talk } else { output.color };
     let style = Style { diff: arguments.diff, color, verbose: output.verbose > 0 };
     let shown = text(&plan, style, surveyed.errors.len());
@@ -216,31 +274,7 @@ fn exit(report: &Report) -> Exit {
 
 /// Names this run to others: who, where, which process, since when.
 fn who() -> String {
-    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let since =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let text =
-        format!("{user}@{}, process {}, synprov apply since {}", host.trim(), std::process::id(), utc(since));
-    text.chars().filter(|c| !c.is_control()).collect()
-}
-
-/// `2026-11-22 04:33:46 UTC`.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Civil date from days, counted in eras of 400 years that begin on 1 March.
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 {
-        (year_of_era + era * 400, month + 3)
-    } else {
-        (year_of_era + era * 400 + 1, month - 9)
-    };
-    format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
+    format!("{}, process {}, synprov apply since {}", clock::who(), std::process::id(), clock::utc_now())
 }
 
 /// The first SIGINT or SIGTERM lets running steps finish, the second ends the program's part at once.
@@ -289,16 +323,4 @@ fn json_report(report: &Report, seconds: u64) -> String {
         "failed_hosts": hosts,
     });
     format!("{document:#}\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::utc;
-
-    #[test]
-    fn times_are_civil() {
-        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
-        assert_eq!(utc(1_709_251_199), "2024-02-29 23:59:59 UTC");
-        assert_eq!(utc(1_795_322_026), "2026-11-22 04:33:46 UTC");
-    }
 }

@@ -76,7 +76,7 @@ Exit codes:
   1    error, also a declined prompt
   2    changes (plan --detailed-exitcode)
   3    a host could not be asked; the answer is incomplete, and apply changed nothing
-  4    refused: the hosts changed since the plan was shown
+  4    refused: something changed since the plan was shown or saved
   5    another run holds a host's lock
   6    failed and rolled back
   7    failed, and the way back failed too

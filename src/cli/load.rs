@@ -140,7 +140,16 @@ pub fn load_or_tell(
     stand_in: Option<&StandIn>,
     output: &Output,
 ) -> Result<Loaded, Exit> {
-    match load(arguments, stand_in) {
+    told(load(arguments, stand_in), arguments, output)
+}
+
+/// Tells the person what was found, and that it cannot be used if so.
+pub fn told(
+    loaded: Result<Loaded, Unloadable>,
+    arguments: &InventoryArgs,
+    output: &Output,
+) -> Result<Loaded, Exit> {
+    match loaded {
         Ok(loaded) => {
             if !loaded.diagnostics.is_empty() {
                 let name = loaded.path.display().to_string();

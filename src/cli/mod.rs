@@ -4,6 +4,7 @@
 mod against_host;
 mod apply;
 mod check;
+mod clock;
 mod exit;
 mod firewall;
 mod generate;
@@ -18,7 +19,9 @@ mod plan;
 mod progress;
 mod rehearse;
 mod route;
+mod saved_plan;
 mod services;
+mod show;
 mod status;
 mod why;
 
@@ -58,7 +61,9 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Say which key of which file makes a process restart, or that it does not
     Why(why::WhyArgs),
-    /// Show the plan, ask, and do it
+    /// Show a plan that `plan --out` saved, without asking a host
+    Show(show::ShowArgs),
+    /// Show the plan, ask, and do it; or do exactly what a saved plan says
     Apply(apply::ApplyArgs),
     /// Show how each process is: state, readiness, version, memory, and whether it runs with today's configuration
     Status(status::StatusArgs),
@@ -155,6 +160,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Check(arguments) => check::run(&arguments, &output),
         Command::Plan(arguments) => plan::run(&arguments, &output),
         Command::Why(arguments) => why::run(&arguments, &output),
+        Command::Show(arguments) => show::run(&arguments, &output),
         Command::Apply(arguments) => apply::run(&arguments, &output),
         Command::Status(arguments) => status::run(&arguments, &output),
         Command::Rehearse(arguments) => rehearse::run(&arguments, &output),

@@ -1,11 +1,11 @@
 //! One line of a plan: what happens to one resource, and why. The three-value table lives here.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::record::{Attributes, Entry};
 
 /// What an apply does to a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// It is not there.
@@ -19,7 +19,7 @@ pub enum Operation {
 }
 
 /// Who made the difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// actual = applied ≠ desired: the inventory, its lock, a module or synprov itself changed.
@@ -33,7 +33,7 @@ pub enum Cause {
 }
 
 /// A resource that an apply would change.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// `hs1/worker/file:/opt/matrix/conf/workers/sync.yaml`.
     pub address: String,

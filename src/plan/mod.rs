@@ -15,14 +15,16 @@ pub(crate) mod order;
 pub mod reason;
 mod refuse;
 pub mod remember;
+pub mod saved;
 pub mod service;
+pub mod stale;
 pub mod step;
 pub mod values;
 pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::record::{Attributes, Entry};
 use crate::resource::{Body, Resource, Stage};
@@ -32,7 +34,7 @@ use service::{Reads, Writes};
 pub use step::{Action, Step};
 
 /// What an apply would do. Serialises to the same bytes for the same input.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Version of this layout.
     pub format_version: u32,
@@ -61,7 +63,7 @@ pub struct Plan {
 }
 
 /// Why a plan may not be applied.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Refusal {
     /// Host, if it is about one.
     pub host: Option<String>,

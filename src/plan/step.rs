@@ -1,13 +1,13 @@
 //! What an apply does, as data: never a closure, so that a plan can be shown, compared and saved.
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::resource::{Content, FileSet, Ready};
 pub use crate::topology::SynapseCheck;
 
 /// One atomic act on one host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Position in [`super::Plan::steps`], from 0.
     pub id: usize,
@@ -24,7 +24,7 @@ pub struct Step {
 }
 
 /// A file to be put in place.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StagedFile {
     /// Absolute path.
     pub path: String,
@@ -42,7 +42,7 @@ pub struct StagedFile {
 }
 
 /// A directory to be made or put right.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MadeDirectory {
     /// Absolute path.
     pub path: String,
@@ -55,7 +55,7 @@ pub struct MadeDirectory {
 }
 
 /// A secret's file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SecretFile {
     /// Name of the secret.
     pub name: String,
@@ -70,7 +70,7 @@ pub struct SecretFile {
 }
 
 /// A service to be started or restarted.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Startable {
     /// Full unit name.
     pub unit: String,
@@ -79,7 +79,7 @@ pub struct Startable {
 }
 
 /// The closed set of acts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
     /// `apt-get install`; the packages' own services are not started by it.
@@ -104,7 +104,7 @@ pub enum Action {
         /// Its file.
         file: SecretFile,
         /// `token` or `signing_key`.
-        shape: &'static str,
+        shape: String,
     },
     /// A secret brought from its origin through memory.
     PutSecret {
@@ -134,7 +134,7 @@ pub enum Action {
         /// The files.
         files: Vec<StagedFile>,
         /// Paths that go together with this set: the validation does not see them.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         gone: Vec<String>,
     },
     /// Checks the staged set as if it were in place; stops before anything changed.
@@ -144,13 +144,13 @@ pub enum Action {
         /// Directories the staged tree is laid over, in a private mount namespace.
         over: Vec<String>,
         /// Synapse: user, interpreter, and the configuration paths of every process on the host.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         synapse: Option<SynapseCheck>,
         /// systemd: unit files. HAProxy: its configuration.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         files: Vec<String>,
         /// HAProxy: links that its unit makes when it starts: to what, where.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         links: Vec<(String, String)>,
     },
     /// Asks the installed Synapse what each process of the host serves, with the staged files as if in
@@ -170,7 +170,7 @@ pub enum Action {
         /// Their paths.
         files: Vec<StagedFile>,
         /// Files that go in the same act, with whether a copy is kept.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         gone: Vec<(String, bool)>,
         /// Services that have to restart because of it, with the reason: owed from here on.
         owes: Vec<(String, String)>,
@@ -263,13 +263,13 @@ pub enum Action {
         /// Directories, deepest first.
         directories: Vec<String>,
         /// Services that have to take it over, with the reason: owed from here on.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         owes: Vec<(String, String)>,
     },
 }
 
 /// The acts of the probe whether hosts share a media store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaProbe {
     /// Removes all marks.

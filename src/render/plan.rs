@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::paint::Paint;
 use crate::facts::HostError;
 use crate::facts::conversation::clean;
 use crate::plan::change::{Cause, Change, Operation};
+use crate::plan::saved::Saved;
 use crate::plan::step::Action;
 use crate::plan::{Plan, Step};
 
@@ -204,8 +205,36 @@ fn short(value: &str) -> String {
     if digest { value[..12].to_owned() } else { value.to_owned() }
 }
 
+/// A saved plan for a person: what it was made from, and the plan.
+pub fn saved_text(saved: &Saved, style: Style) -> String {
+    let paint = Paint(style.color);
+    let made = &saved.made;
+    let mut head = format!("Plan of {}, made {} by {}", made.inventory.path, made.at, made.by);
+    if made.lab {
+        head.push_str(", for throwaway hosts");
+    }
+    if !made.limit.is_empty() {
+        let _ = write!(head, ", only for {}", made.limit.join(", "));
+    }
+    for flag in &made.allowed {
+        let _ = write!(head, ", with {flag}");
+    }
+    format!("{}\n\n{}", paint.dim(&clean(&head)), text(&saved.plan, style, 0))
+}
+
+/// A saved plan as JSON: the plan's document, with what it was made from.
+pub fn saved_json(saved: &Saved) -> String {
+    let mut document = document(&saved.plan, &[]);
+    document["made"] = serde_json::to_value(&saved.made).unwrap_or_default();
+    format!("{document:#}\n")
+}
+
 /// The plan as one JSON document, with the hosts that are missing from it.
 pub fn json(plan: &Plan, errors: &[(String, HostError)]) -> String {
+    format!("{:#}\n", document(plan, errors))
+}
+
+fn document(plan: &Plan, errors: &[(String, HostError)]) -> Value {
     let mut document = serde_json::to_value(plan).unwrap_or_default();
     let (add, change, delete) = plan.counts();
     document["summary"] =
@@ -221,5 +250,5 @@ pub fn json(plan: &Plan, errors: &[(String, HostError)]) -> String {
             value["title"] = step.action.title().into();
         }
     }
-    format!("{document:#}\n")
+    document
 }

@@ -2,12 +2,12 @@
 //!
 //! Never in it: what is asked.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::types::{Instance, Topology};
 
 /// What Synapse is asked with.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SynapseCheck {
     /// Interpreter of the venv.
     pub python: String,
@@ -16,7 +16,7 @@ pub struct SynapseCheck {
     /// Process name to its configuration paths, in order.
     pub processes: Vec<(String, Vec<String>)>,
     /// Directory of the admin's own Python modules.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modules: Option<String>,
 }
 

@@ -13,6 +13,7 @@ mod quiet;
 mod runs;
 #[path = "../throwaway/sample.rs"]
 mod sample;
+mod saved;
 mod secrets;
 mod site;
 #[path = "../throwaway/mod.rs"]
@@ -42,6 +43,7 @@ const SCENARIOS: &[Scenario] = &[
     ("refused: a foreign nginx file", changes::a_foreign_nginx_file_is_broken),
     ("refused: an option by Synapse", changes::synapse_refuses_an_option),
     ("refused: a route that Synapse does not serve", changes::synapse_does_not_serve_a_route),
+    ("plan: saved", saved::a_plan_is_saved_and_applied_once),
     ("run: two at once", runs::two_at_once),
     ("run: a prompt", runs::a_prompt),
     ("run: SIGINT", runs::interrupted_once),

@@ -18,6 +18,7 @@ mod order;
 mod perform;
 mod properties;
 mod restarts;
+mod saved;
 mod status;
 mod why;
 mod world;

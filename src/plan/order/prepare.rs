@@ -87,7 +87,7 @@ impl<'a> Builder<'a, '_> {
                         Some(SecretShape::SigningKey) => "signing_key",
                         _ => "token",
                     };
-                    let action = Action::GenerateSecret { file, shape };
+                    let action = Action::GenerateSecret { file, shape: shape.to_owned() };
                     let id = self.push(host, action, "no host has it yet", completes);
                     made.insert(name.clone(), id);
                 } else {
