@@ -150,11 +150,8 @@ fn json_has_the_shape_of_terraforms() {
     let text = "\u{feff}hosts: {hs1: {adress: é, address: 192.0.2.1}}\r\n";
     let (_, found) = inventory::parse(text);
     let value = render::diagnostic::json(&found, "inventory.yaml", text);
-    assert_eq!(value["valid"], false);
-    assert_eq!(value["error_count"], 4);
-    let first = value["diagnostics"]
-        .as_array()
-        .expect("a list")
+    assert_eq!(value.len(), 4);
+    let first = value
         .iter()
         .find(|diagnostic| diagnostic["range"]["start"]["line"] == 1 && diagnostic["snippet"].is_object())
         .expect("the unknown key");
@@ -182,7 +179,7 @@ fn secrets_are_not_shown() {
     let (_, bytes) = bad().into_iter().find(|(name, _)| name == "secrets-written-out").expect("the file");
     let (_, text, found) = read(&bytes);
     assert!(text.matches("CANARY").count() >= 8);
-    let shown = render::diagnostic::json(&found, "x", &text).to_string();
+    let shown = serde_json::Value::from(render::diagnostic::json(&found, "x", &text)).to_string();
     assert!(!shown.contains("CANARY") && !shown.contains("0123456"), "{shown}");
     assert!(!check(&bytes).contains("0123456"));
     // Also where the file does not parse, or the fault on the line is another.

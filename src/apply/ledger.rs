@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::plan::input::unknown_revision;
 use crate::plan::remember::remembered;
 use crate::plan::step::{Action, Step};
+use crate::plan::target::Targeted;
 use crate::plan::values::KNOWN_AFTER_APPLY;
 use crate::secret::Secret;
 use crate::topology::Topology;
@@ -20,6 +21,8 @@ use crate::topology::Topology;
 pub struct Ledger<'a> {
     plan: &'a Plan,
     facts: &'a IndexMap<String, HostFacts>,
+    /// `--target`: of everything else the records go on saying what they said.
+    targeted: Option<&'a Targeted>,
     revisions: BTreeMap<(String, String), String>,
     started: BTreeMap<(String, String), (String, String)>,
     venvs: BTreeMap<(String, String), String>,
@@ -34,6 +37,7 @@ impl<'a> Ledger<'a> {
         plan: &'a Plan,
         facts: &'a IndexMap<String, HostFacts>,
         secrets: &BTreeMap<String, Secret>,
+        targeted: Option<&'a Targeted>,
     ) -> Self {
         let mut revisions = BTreeMap::new();
         for (host, fact) in facts {
@@ -44,6 +48,7 @@ impl<'a> Ledger<'a> {
         Self {
             plan,
             facts,
+            targeted,
             revisions,
             started: BTreeMap::new(),
             venvs: BTreeMap::new(),
@@ -219,13 +224,20 @@ impl<'a> Ledger<'a> {
         };
         let prefix = format!("{host}/");
         let entries = self.plan.entries.keys().filter(|address| address.starts_with(&prefix));
-        let entries = entries
+        let mut entries: BTreeMap<String, Entry> = entries
             .filter_map(|address| Some((address.clone(), self.entry(host, address, &[], None)?)))
             .collect();
+        if let Some(targeted) = self.targeted {
+            let others =
+                facts.record.entries.iter().filter(|(address, _)| !targeted.chosen.contains(*address));
+            entries.extend(others.map(|(address, entry)| (address.clone(), entry.clone())));
+        }
         let main = topology.instances.first().is_some_and(|main| main.host == host);
         let topology = main.then(|| {
             let took_part = |host: &str| self.facts.contains_key(host);
-            remembered(topology, addresses, took_part, facts.record.topology.as_ref())
+            let mut now = remembered(topology, addresses, took_part, facts.record.topology.as_ref());
+            now.instances.extend(self.targeted.map(Targeted::remembered).unwrap_or_default());
+            now
         });
         Record { header: Some(header), topology, entries }.text()
     }

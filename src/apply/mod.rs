@@ -19,6 +19,7 @@ use indexmap::IndexMap;
 use crate::facts::gather::Connection;
 use crate::facts::request::{Also, Mode, request};
 use crate::facts::{HostError, HostFacts};
+use crate::plan::target::Targeted;
 use crate::plan::{Plan, Step};
 use crate::resource::Resource;
 use crate::secret::Secret;
@@ -102,6 +103,8 @@ pub struct Job<'a> {
     pub modules: &'a str,
     /// Host name to address, for the record.
     pub addresses: &'a BTreeMap<String, String>,
+    /// `--target`: what is applied alone; `topology` is then the half of it that will be.
+    pub targeted: Option<&'a Targeted>,
     /// Plans again, from the facts under the lock.
     pub replan: &'a dyn Fn(&IndexMap<String, HostFacts>) -> Plan,
     /// Seconds a service other than main may take to be ready.

@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
         Self {
             job,
             plan,
-            ledger: Ledger::new(plan, facts, job.secrets),
+            ledger: Ledger::new(plan, facts, job.secrets, job.targeted),
             hosts,
             states: vec![State::Waiting; plan.steps.len()],
             busy: BTreeMap::new(),

@@ -14,13 +14,14 @@ use super::hosts::{Surveyed, exit_of, survey, tell};
 use super::load::{Loaded, load, load_or_tell, told};
 use super::progress::Progress;
 use super::rehearse::stand_in;
+use super::run_log::RunLog;
 use super::saved_plan::{self, Named};
-use super::{Exit, HostArgs, InventoryArgs, Output, clock};
+use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::apply::{Interrupts, Job, Outcome, Refused, Report, apply};
 use crate::facts::HostErrorKind;
 use crate::plan::Plan;
 use crate::plan::saved::Saved;
-use crate::render::plan::{DiffStyle, Style, text};
+use crate::render::plan::{DiffStyle, Style, json as document, text};
 use crate::render::report;
 
 /// Default of `--ready-timeout`.
@@ -38,6 +39,9 @@ pub struct ApplyArgs {
     #[command(flatten)]
     hosts: HostArgs,
 
+    #[command(flatten)]
+    targets: TargetArgs,
+
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -50,13 +54,23 @@ pub struct ApplyArgs {
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     diff: DiffStyle,
 
-    /// Report as JSON on standard output
+    /// Events as JSON on standard output while it runs, one a line; the last is a summary
     #[arg(long)]
     json: bool,
 }
 
 /// Runs it.
 pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {
+    if arguments.json {
+        output.streams();
+    }
+    let exit = named(arguments, output);
+    output.ends(exit);
+    exit
+}
+
+/// An inventory or a saved plan was named.
+fn named(arguments: &ApplyArgs, output: &Output) -> Exit {
     let path = &arguments.inventory.inventory;
     match saved_plan::look(path) {
         Named::Plan(saved) => return apply_saved(&saved, arguments, output),
@@ -81,8 +95,8 @@ pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {
 /// Applies exactly a saved plan, or nothing.
 fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
     let path = &arguments.inventory.inventory;
-    if !arguments.hosts.limit.is_empty() {
-        output.error("a saved plan says itself which hosts it is for", Some("leave out `--limit`"));
+    if !arguments.hosts.limit.is_empty() || !arguments.targets.target.is_empty() {
+        output.error("a saved plan says itself what it is for", Some("leave out `--limit` and `--target`"));
         return Exit::Usage;
     }
     let lacking = saved_plan::lacking(saved, &arguments.hosts);
@@ -108,14 +122,23 @@ fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
         Err(exit) => return exit,
     };
     let hosts = HostArgs { limit: saved.made.limit.clone(), ..arguments.hosts.clone() };
-    let again = ApplyArgs { inventory, hosts, yes: true, ..arguments.clone() };
+    let targets = TargetArgs { target: saved.made.target.clone() };
+    let again = ApplyArgs { inventory, hosts, targets, yes: true, ..arguments.clone() };
     apply_loaded(loaded, &again, Some((path, saved)), output)
 }
 
 impl ApplyArgs {
     /// What `rehearse` applies with: nobody is asked.
     pub fn rehearsal(inventory: InventoryArgs, hosts: HostArgs, diff: DiffStyle) -> Self {
-        Self { inventory, hosts, yes: true, ready_timeout: READY_SECONDS, diff, json: false }
+        Self {
+            inventory,
+            hosts,
+            targets: TargetArgs::default(),
+            yes: true,
+            ready_timeout: READY_SECONDS,
+            diff,
+            json: false,
+        }
     }
 }
 
@@ -133,6 +156,9 @@ pub fn apply_loaded(
     if let Err(exit) = loaded.lock.save(arguments.inventory.locked, output) {
         return exit;
     }
+    if let Err(exit) = surveyed.aim(&loaded, &arguments.targets.target, output) {
+        return exit;
+    }
     let plan = surveyed.plan(&loaded);
     if let Some((path, saved)) = saved.filter(|_| surveyed.errors.is_empty()) {
         let differences = saved_plan::differences(saved, &loaded, &surveyed, &plan);
@@ -144,7 +170,8 @@ pub fn apply_loaded(
     let style = Style { diff: arguments.diff, color, verbose: output.verbose > 0 };
     let shown = text(&plan, style, surveyed.errors.len());
     if arguments.json {
-        output.talk(&shown)
+        output.talk(&shown);
+        output.event("plan", json!({ "plan": document(&plan, &surveyed.errors) }));
     } else {
         output.result(&shown)
     }
@@ -161,9 +188,6 @@ pub fn apply_loaded(
             plan.unsettled.join(", ")
         ));
     } else if plan.is_empty() {
-        if arguments.json {
-            output.result(&format!("{:#}\n", json!({"format_version": 1, "succeeded": true, "steps": []})));
-        }
         return Exit::Done;
     }
     if !plan.is_empty() && !arguments.yes && !confirmed(output) {
@@ -209,10 +233,10 @@ fn perform(
         .map(|(name, host)| (name.clone(), host.address.value.clone()))
         .collect();
     let mut lock = std::mem::take(&mut loaded.lock);
-    let result = {
+    let (result, mut log) = {
         let replan = |facts: &_| surveyed.plan_from(loaded, facts);
         let job = Job {
-            topology: &loaded.topology,
+            topology: surveyed.targeted.as_ref().map_or(&loaded.topology, |targeted| &targeted.topology),
             resources: &loaded.resources,
             shown: plan,
             nonce: &surveyed.nonce,
@@ -220,6 +244,7 @@ fn perform(
             secrets: &surveyed.secrets,
             modules: &loaded.modules,
             addresses: &addresses,
+            targeted: surveyed.targeted.as_ref(),
             replan: &replan,
             ready_seconds: arguments.ready_timeout,
             interrupts: &interrupts,
@@ -230,20 +255,30 @@ fn perform(
             // A lock that cannot be written was said; the apply goes on, the hosts know what they have.
             let _ = lock.save(false, output);
         };
-        let mut progress = Progress::new(output, plan.steps.len(), arguments.json, &mut keep);
-        apply(&job, connections, &mut progress)
+        let log = begin_log(loaded, plan, &who, output);
+        let mut progress = Progress::new(output, &plan.steps, arguments.json, log, &mut keep);
+        let result = apply(&job, connections, &mut progress);
+        (result, progress.into_log())
     };
-    match result {
+    let exit = match result {
         Ok(report) => {
             let seconds = began.elapsed().as_secs();
-            if arguments.json {
-                output.result(&json_report(&report, seconds));
-            } else if !plan.is_empty() || !report.succeeded() {
+            sum_up(&report, seconds, output);
+            if let Some(log) = &mut log {
+                log.line(&report::text(&report, false, seconds));
+            }
+            let told = !plan.is_empty() || !report.succeeded();
+            if told && arguments.json {
+                output.talk(&report::text(&report, output.color_talk, seconds));
+            } else if told {
                 output.result(&report::text(&report, output.color, seconds));
             }
             exit(&report)
         }
         Err(Refused::Hosts(errors)) => {
+            if let Some(log) = &mut log {
+                errors.iter().for_each(|(host, error)| log.line(&format!("{host}: {error}")));
+            }
             tell(&errors, output);
             output.talk("Nothing was changed.\n");
             exit_of(&errors)
@@ -253,10 +288,39 @@ fn perform(
                 "the hosts changed since this plan was shown; nothing was done",
                 Some("look at the new plan and apply that"),
             );
+            if let Some(log) = &mut log {
+                log.line(&format!("the hosts changed since this plan was shown: {}", names.join(", ")));
+            }
+            output.sum_up("stale", names.clone().into());
             for name in names.iter().take(20) {
                 output.talk(&format!("    {name}\n"));
             }
             Exit::Stale
+        }
+    };
+    if let Some(log) = &mut log {
+        log.line(&format!("exit {}", exit.code()));
+        let path = log.path.display();
+        output.sum_up("log", path.to_string().into());
+        if exit != Exit::Done {
+            output.talk(&format!("The full log of this run is {path}\n"));
+        }
+    }
+    exit
+}
+
+/// The log of this run, begun with what is about to be done. Without one, that is said.
+fn begin_log(loaded: &Loaded, plan: &Plan, who: &str, output: &Output) -> Option<RunLog> {
+    match RunLog::begin("apply") {
+        Ok(mut log) => {
+            log.line(&format!("synprov {}, {}: {who}", env!("CARGO_PKG_VERSION"), loaded.path.display()));
+            let style = Style { diff: DiffStyle::None, color: false, verbose: false };
+            log.line(&text(plan, style, 0));
+            Some(log)
+        }
+        Err(error) => {
+            output.talk(&format!("note: no log of this run is kept: {error}\n"));
+            None
         }
     }
 }
@@ -295,32 +359,19 @@ fn listen(interrupts: &Arc<Interrupts>) {
     });
 }
 
-fn json_report(report: &Report, seconds: u64) -> String {
-    let steps: Vec<_> = report
-        .outcomes
-        .iter()
-        .map(|(step, outcome)| {
-            let (outcome, output) = match outcome {
-                Outcome::Done => ("done", Vec::new()),
-                Outcome::Failed(lines) => ("failed", lines.clone()),
-                Outcome::Lost(reason) => ("lost", vec![reason.clone()]),
-                Outcome::Skipped => ("skipped", Vec::new()),
-            };
-            json!({"id": step.id, "host": step.host, "title": step.action.title(), "outcome": outcome, "output": output})
-        })
-        .collect();
-    let hosts: Vec<_> = report
-        .host_errors
-        .iter()
-        .map(|(host, error)| json!({"host": host, "summary": error.summary}))
-        .collect();
-    let document = json!({
-        "format_version": 1,
-        "succeeded": report.succeeded(),
-        "interrupted": report.signal != 0,
-        "seconds": seconds,
-        "steps": steps,
-        "failed_hosts": hosts,
+/// For the last event.
+fn sum_up(report: &Report, seconds: u64, output: &Output) {
+    let count = |wanted: fn(&Outcome) -> bool| report.outcomes.iter().filter(|(_, one)| wanted(one)).count();
+    let steps = json!({
+        "total": report.outcomes.len(),
+        "done": count(|one| matches!(one, Outcome::Done)),
+        "failed": count(|one| matches!(one, Outcome::Failed(_) | Outcome::Lost(_))),
+        "skipped": count(|one| matches!(one, Outcome::Skipped)),
     });
-    format!("{document:#}\n")
+    output.sum_up("steps", steps);
+    output.sum_up("interrupted", (report.signal != 0).into());
+    output.sum_up("seconds", seconds.into());
+    for (host, error) in &report.host_errors {
+        output.diagnose(&format!("{host}: {error}"), error.help.as_deref());
+    }
 }

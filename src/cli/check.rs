@@ -1,14 +1,12 @@
 //! `synprov check`: everything that can be known without a host, and, if asked, what hosts say to it.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::against_host::{self, look};
-use super::load::{Unloadable, load};
+use super::against_host::{self, Found, look};
+use super::load::load_or_tell;
 use super::rehearse::stand_in;
 use super::{Exit, InventoryArgs, Output};
-use crate::diagnostic::Diagnostic;
-use crate::render::diagnostic;
 
 /// `synprov check`.
 #[derive(Debug, Args)]
@@ -27,92 +25,68 @@ pub struct CheckArgs {
 
 /// Runs it: 0 if nothing is wrong (warnings are allowed), else 1.
 pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
+    if !arguments.json {
+        return checked(arguments, output).exit;
+    }
+    output.collects();
+    let Checked { exit, valid, hosts } = checked(arguments, output);
+    let mut document = json!({ "valid": valid });
+    if let Some(hosts) = hosts {
+        document["hosts"] = against_host::json(&hosts);
+    }
+    output.document(document);
+    exit
+}
+
+/// What came of it.
+struct Checked {
+    exit: Exit,
+    /// The inventory is without errors.
+    valid: bool,
+    /// What hosts said, if they were asked.
+    hosts: Option<Vec<Found>>,
+}
+
+fn checked(arguments: &CheckArgs, output: &Output) -> Checked {
+    let invalid = |exit| Checked { exit, valid: false, hosts: None };
     let path = &arguments.inventory.inventory;
     let name = path.display().to_string();
     let stand_in = match stand_in(&arguments.inventory, output) {
         Ok(stand_in) => stand_in,
-        Err(exit) => return exit,
+        Err(exit) => return invalid(exit),
     };
-    match load(&arguments.inventory, stand_in.as_ref()) {
-        Ok(loaded) => {
-            let extended = loaded.lock.is_extended();
-            let looked = arguments.against_host.as_ref().map(|hosts| look(&loaded, hosts, output));
-            let exit = looked.as_ref().map_or(Exit::Done, |(_, exit)| *exit);
-            if arguments.json {
-                let found = looked.as_ref().map(|(found, _)| against_host::json(found));
-                report(&loaded.diagnostics, &name, &loaded.source, &[], found, output);
-            } else {
-                if !loaded.diagnostics.is_empty() {
-                    output.talk(&diagnostic::text(
-                        &loaded.diagnostics,
-                        &name,
-                        &loaded.source,
-                        output.color_talk,
-                    ));
-                }
-                let topology = &loaded.topology;
-                let (hosts, workers) = (topology.hosts.len(), topology.instances.len() - 1);
-                let routes = topology.routes.len();
-                output.result(&format!(
-                    "{name} is valid: {hosts} {}, main and {workers} workers, {routes} routes, {} resources\n",
-                    if hosts == 1 { "host" } else { "hosts" },
-                    loaded.resources.len(),
-                ));
-                output.result(&crate::render::topology::selecting(topology));
-                if extended && !arguments.inventory.locked {
-                    output.talk(&format!(
-                        "{} will be extended by the next plan or apply\n",
-                        loaded.lock.path().display()
-                    ));
-                }
-                if let Some((found, _)) = &looked {
-                    against_host::text(found, topology, output);
-                }
-            }
-            if extended && arguments.inventory.locked {
-                output.error(
-                    &format!("{} would have to be extended", loaded.lock.path().display()),
-                    Some("run `synprov plan` and commit the file"),
-                );
-                return exit.worse(Exit::Error);
-            }
-            exit
+    let loaded = match load_or_tell(&arguments.inventory, stand_in.as_ref(), output) {
+        Ok(loaded) => loaded,
+        Err(exit) => return invalid(exit),
+    };
+    let (topology, extended) = (&loaded.topology, loaded.lock.is_extended());
+    let looked = arguments.against_host.as_ref().map(|hosts| look(&loaded, hosts, output));
+    let (hosts, exit) = looked.map_or((None, Exit::Done), |(found, exit)| (Some(found), exit));
+    if !arguments.json {
+        let (count, workers) = (topology.hosts.len(), topology.instances.len() - 1);
+        let routes = topology.routes.len();
+        output.result(&format!(
+            "{name} is valid: {count} {}, main and {workers} workers, {routes} routes, {} resources\n",
+            if count == 1 { "host" } else { "hosts" },
+            loaded.resources.len(),
+        ));
+        output.result(&crate::render::topology::selecting(topology));
+        if extended && !arguments.inventory.locked {
+            output.talk(&format!(
+                "{} will be extended by the next plan or apply\n",
+                loaded.lock.path().display()
+            ));
         }
-        Err(unloadable) => {
-            if arguments.json {
-                let Unloadable { diagnostics, source, errors } = &unloadable;
-                report(diagnostics, &name, source, errors, None, output);
-            } else {
-                unloadable.tell(path, output);
-            }
-            Exit::Error
+        if let Some(found) = &hosts {
+            against_host::text(found, topology, output);
         }
     }
-}
-
-fn report(
-    diagnostics: &[Diagnostic],
-    name: &str,
-    source: &str,
-    errors: &[(String, Option<String>)],
-    hosts: Option<Value>,
-    output: &Output,
-) {
-    let mut document = diagnostic::json(diagnostics, name, source);
-    if let Some(hosts) = hosts {
-        document["hosts"] = hosts;
+    if extended && arguments.inventory.locked {
+        output.error(
+            &format!("{} would have to be extended", loaded.lock.path().display()),
+            Some("run `synprov plan` and commit the file"),
+        );
+        return Checked { exit: exit.worse(Exit::Error), valid: false, hosts };
     }
-    if !errors.is_empty() {
-        document["valid"] = false.into();
-        let count = document["error_count"].as_u64().unwrap_or(0) + errors.len() as u64;
-        document["error_count"] = count.into();
-    }
-    if let Some(list) = document["diagnostics"].as_array_mut() {
-        for (summary, help) in errors {
-            list.push(
-                json!({"severity": "error", "summary": summary, "detail": help.as_deref().unwrap_or("")}),
-            );
-        }
-    }
-    output.result(&format!("{document:#}\n"));
+    Checked { exit, valid: true, hosts }
 }

@@ -7,6 +7,13 @@ pub fn utc_now() -> String {
     utc(since_epoch().as_secs())
 }
 
+/// `2026-11-22T04:33:46.123Z`, now: RFC 3339, for machines.
+pub fn rfc3339_now() -> String {
+    let now = since_epoch();
+    let text = utc(now.as_secs());
+    format!("{}.{:03}Z", text.trim_end_matches(" UTC").replace(' ', "T"), now.subsec_millis())
+}
+
 fn since_epoch() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, CommandFactory as _, ValueEnum};
 
 use super::{Cli, Exit, Output};
 
@@ -24,7 +24,22 @@ pub struct ManArgs {
 /// `synprov schema`.
 #[derive(Debug, Args)]
 #[command(after_help = SCHEMA_HELP)]
-pub struct SchemaArgs {}
+pub struct SchemaArgs {
+    /// Of what: an inventory, or what `--json` of a command puts out (apply: each of its lines)
+    #[arg(value_enum, default_value_t)]
+    of: SchemaOf,
+}
+
+/// What has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum SchemaOf {
+    #[default]
+    Inventory,
+    Check,
+    Plan,
+    Apply,
+    Route,
+}
 
 const SCHEMA_HELP: &str = "\
 Editors with a YAML language server complete keys and words from it and show what each is for:
@@ -35,12 +50,23 @@ and as the first line of inventory.yaml:
 It describes one file at a time. `synprov check` knows more: whether hosts exist, whether the
 Synapse version has a stream, what only one process may do.";
 
-/// The schema. A test holds it against the parser, key by key.
-const SCHEMA: &str = include_str!("../../schema/inventory.schema.json");
+impl SchemaOf {
+    /// The schema. Tests hold the inventory's against the parser, key by key, and the others against
+    /// what the commands put out.
+    fn text(self) -> &'static str {
+        match self {
+            SchemaOf::Inventory => include_str!("../../schema/inventory.schema.json"),
+            SchemaOf::Check => include_str!("../../schema/check.schema.json"),
+            SchemaOf::Plan => include_str!("../../schema/plan.schema.json"),
+            SchemaOf::Apply => include_str!("../../schema/apply.schema.json"),
+            SchemaOf::Route => include_str!("../../schema/route.schema.json"),
+        }
+    }
+}
 
-/// Prints the JSON Schema of an inventory.
-pub fn schema(output: &Output) -> Exit {
-    output.result(SCHEMA);
+/// Prints a JSON Schema.
+pub fn schema(arguments: &SchemaArgs, output: &Output) -> Exit {
+    output.result(arguments.of.text());
     Exit::Done
 }
 

@@ -13,6 +13,7 @@ use super::{Exit, HostArgs, Output};
 use crate::facts::loader::random_token;
 use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather};
 use crate::inventory::SecretSource;
+use crate::plan::target::{NoTarget, Targeted, choose};
 use crate::plan::{Allow, Input, Plan, plan};
 use crate::secret::{Secret, sha256_hex};
 use crate::transport::{self, Target};
@@ -33,9 +34,38 @@ pub struct Surveyed {
     pub secrets: BTreeMap<String, Secret>,
     hashes: BTreeMap<String, String>,
     allow: Allow,
+    /// `--target`: what was chosen.
+    pub targeted: Option<Targeted>,
 }
 
 impl Surveyed {
+    /// From here on plans are about what these patterns name, and what that needs; none: about everything.
+    pub fn aim(&mut self, loaded: &Loaded, patterns: &[String], output: &Output) -> Result<(), Exit> {
+        if patterns.is_empty() {
+            return Ok(());
+        }
+        match choose(&loaded.topology, &loaded.resources, &self.facts, patterns) {
+            Ok(targeted) => {
+                self.targeted = Some(targeted);
+                Ok(())
+            }
+            Err(NoTarget::Unknown(pattern, known)) => {
+                let help = format!("name a pool ({}), a process, a unit or a path", known.join(", "));
+                output.error(&format!("--target names {pattern:?}, which nothing is called"), Some(&help));
+                Err(Exit::Usage)
+            }
+            Err(NoTarget::NothingApplied) => {
+                let help = "apply once without `--target`, and let main's host take part";
+                output.error(
+                    "--target changes a part of what was applied, and no host remembers an apply",
+                    Some(help),
+                );
+                // A host that could not be asked may be the one that remembers.
+                Err(self.exit().worse(Exit::Error))
+            }
+        }
+    }
+
     /// The plan over these facts.
     pub fn plan(&self, loaded: &Loaded) -> Plan {
         self.plan_from(loaded, &self.facts)
@@ -43,9 +73,17 @@ impl Surveyed {
 
     /// The plan over other facts of the same hosts.
     pub fn plan_from(&self, loaded: &Loaded, facts: &IndexMap<String, HostFacts>) -> Plan {
-        let input =
-            Input::new(&loaded.topology, &loaded.resources, facts, &self.hashes, &self.excluded, self.allow);
-        plan(&input)
+        let (hashes, excluded) = (&self.hashes, &self.excluded);
+        let Some(targeted) = &self.targeted else {
+            let (topology, resources) = (&loaded.topology, &loaded.resources);
+            return plan(&Input::new(topology, resources, facts, hashes, excluded, self.allow));
+        };
+        let seen = targeted.seen(facts);
+        let (topology, resources) = (&targeted.topology, &targeted.resources);
+        let mut plan = plan(&Input::new(topology, resources, &seen, hashes, excluded, self.allow));
+        plan.unsettled.clear();
+        plan.refusals.extend(targeted.refusals(&loaded.topology, &loaded.resources, facts, &plan));
+        plan
     }
 
     /// Asks something of the plan together with what it was made from.
@@ -119,7 +157,7 @@ fn ask(loaded: &Loaded, arguments: &HostArgs, states: bool, output: &Output) -> 
     }
     tell(&errors, output);
     let allow = Allow { adopt: arguments.adopt, datastore_restart: arguments.allow_datastore_restart };
-    Ok(Surveyed { connections, facts, errors, excluded, nonce, secrets, hashes, allow })
+    Ok(Surveyed { connections, facts, errors, excluded, nonce, secrets, hashes, allow, targeted: None })
 }
 
 /// Tells the person which hosts failed and what to do.

@@ -11,7 +11,6 @@ use crate::inventory::{self, Inventory};
 use crate::lab::stand_in::Substitution;
 use crate::lab::{self, Lab};
 use crate::modules::{self, Modules};
-use crate::render::diagnostic;
 use crate::resource::Resource;
 use crate::secret::sha256_hex;
 use crate::topology::{self, Topology};
@@ -55,10 +54,7 @@ impl Unloadable {
 
     /// Tells the person.
     pub fn tell(&self, path: &Path, output: &Output) {
-        if !self.diagnostics.is_empty() {
-            let name = path.display().to_string();
-            output.talk(&diagnostic::text(&self.diagnostics, &name, &self.source, output.color_talk));
-        }
+        output.findings(&self.diagnostics, &path.display().to_string(), &self.source);
         for (summary, help) in &self.errors {
             output.error(summary, help.as_deref());
         }
@@ -151,10 +147,7 @@ pub fn told(
 ) -> Result<Loaded, Exit> {
     match loaded {
         Ok(loaded) => {
-            if !loaded.diagnostics.is_empty() {
-                let name = loaded.path.display().to_string();
-                output.talk(&diagnostic::text(&loaded.diagnostics, &name, &loaded.source, output.color_talk));
-            }
+            output.findings(&loaded.diagnostics, &loaded.path.display().to_string(), &loaded.source);
             Ok(loaded)
         }
         Err(unloadable) => {

@@ -19,6 +19,7 @@ mod plan;
 mod progress;
 mod rehearse;
 mod route;
+mod run_log;
 mod saved_plan;
 mod services;
 mod show;
@@ -75,7 +76,7 @@ enum Command {
     Graph(graph::GraphArgs),
     /// Show which ports must be reachable from where, or write nftables rules for it; offline
     Firewall(firewall::FirewallArgs),
-    /// Print the JSON Schema of inventory.yaml, from which editors complete
+    /// Print the JSON Schema of inventory.yaml, from which editors complete, or of what --json puts out
     Schema(generate::SchemaArgs),
     /// Say where a request goes, and why, offline
     Route(route::RouteArgs),
@@ -130,6 +131,14 @@ pub struct HostArgs {
     pub allow_datastore_restart: bool,
 }
 
+/// Which part of what differs.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TargetArgs {
+    /// Only these and what they need: processes, pools, units, paths, with * and ? (separated by commas); refused where others would have to follow
+    #[arg(long, value_name = "NAME|GLOB", value_delimiter = ',')]
+    pub target: Vec<String>,
+}
+
 /// Runs the program with these arguments (the first is its name).
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
@@ -167,7 +176,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Lab(arguments) => rehearse::lab(&arguments, &output),
         Command::Graph(arguments) => graph::run(&arguments, &output),
         Command::Firewall(arguments) => firewall::run(&arguments, &output),
-        Command::Schema(_) => generate::schema(&output),
+        Command::Schema(arguments) => generate::schema(&arguments, &output),
         Command::Route(arguments) => route::run(&arguments, &output),
         Command::Completion(arguments) => generate::completion(&arguments, &output),
         Command::Man(arguments) => generate::man(&arguments, &output),

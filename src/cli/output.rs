@@ -1,8 +1,20 @@
 //! Where words go: the result to standard output, talk to standard error, colours as the person wants.
+//!
+//! With `--json` what goes wrong is said twice: to the person on standard error, and, as diagnostics, in
+//! the one document or the stream of events on standard output.
 
+use std::cell::RefCell;
 use std::io::{IsTerminal as _, Write};
 
 use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+use super::{Exit, clock};
+use crate::diagnostic::Diagnostic;
+use crate::render::diagnostic;
+
+/// Version of everything that `--json` puts out: see `schema/`.
+pub const FORMAT_VERSION: u32 = 1;
 
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -16,6 +28,18 @@ pub enum ColorChoice {
     Never,
 }
 
+/// What machines get besides the result.
+#[derive(Debug, Default)]
+enum Machine {
+    /// Nothing: no `--json`.
+    #[default]
+    Silent,
+    /// Diagnostics, kept for the one document.
+    Collects(Vec<Value>),
+    /// Events at once, and this at the end.
+    Streams(Map<String, Value>),
+}
+
 /// Both streams with their colours.
 pub struct Output {
     /// Colours on standard output.
@@ -26,6 +50,7 @@ pub struct Output {
     pub terminal: bool,
     /// How often `-v` was given.
     pub verbose: u8,
+    machine: RefCell<Machine>,
 }
 
 impl Output {
@@ -46,6 +71,7 @@ impl Output {
             color_talk: decide(terminal),
             terminal,
             verbose,
+            machine: RefCell::default(),
         }
     }
 
@@ -59,7 +85,7 @@ impl Output {
         drop(std::io::stderr().write_all(text.as_bytes()));
     }
 
-    /// An error with its help, for the person.
+    /// An error with its help, for the person and in diagnostics.
     pub fn error(&self, summary: &str, help: Option<&str>) {
         let (bold, reset) = if self.color_talk { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
         self.talk(&format!("{bold}error{reset}: {summary}\n"));
@@ -67,5 +93,84 @@ impl Output {
             let (bold, reset) = if self.color_talk { ("\x1b[1;36m", "\x1b[0m") } else { ("", "") };
             self.talk(&format!("  {bold}help{reset}: {help}\n"));
         }
+        self.diagnose(summary, help);
+    }
+
+    /// An error that the person hears in another way, in diagnostics alone.
+    pub fn diagnose(&self, summary: &str, help: Option<&str>) {
+        self.note(json!({"severity": "error", "summary": summary, "detail": help.unwrap_or("")}));
+    }
+
+    /// Findings in a file, for the person and in diagnostics.
+    pub fn findings(&self, found: &[Diagnostic], name: &str, source: &str) {
+        if found.is_empty() {
+            return;
+        }
+        self.talk(&diagnostic::text(found, name, source, self.color_talk));
+        diagnostic::json(found, name, source).into_iter().for_each(|one| self.note(one));
+    }
+
+    fn note(&self, found: Value) {
+        if let Machine::Collects(all) = &mut *self.machine.borrow_mut() {
+            all.push(found);
+            return;
+        }
+        self.event("diagnostic", json!({ "diagnostic": found }));
+    }
+
+    /// From here on diagnostics are kept, for [`Output::document`].
+    pub fn collects(&self) {
+        self.machine.replace(Machine::Collects(Vec::new()));
+    }
+
+    /// Puts out the one document, with the diagnostics so far.
+    pub fn document(&self, mut document: Value) {
+        document["format_version"] = FORMAT_VERSION.into();
+        if let Machine::Collects(all) = &mut *self.machine.borrow_mut() {
+            let count = |word: &str| all.iter().filter(|one| one["severity"] == word).count();
+            document["error_count"] = count("error").into();
+            document["warning_count"] = count("warning").into();
+            document["diagnostics"] = std::mem::take(all).into();
+        }
+        self.result(&format!("{document:#}\n"));
+    }
+
+    /// From here on every event is a line of standard output; the first says whose they are.
+    pub fn streams(&self) {
+        self.machine.replace(Machine::Streams(Map::new()));
+        self.event("version", json!({"synprov": env!("CARGO_PKG_VERSION")}));
+    }
+
+    /// One event, if they are wanted.
+    pub fn event(&self, kind: &str, more: Value) {
+        if !matches!(*self.machine.borrow(), Machine::Streams(_)) {
+            return;
+        }
+        let mut event = Map::new();
+        event.insert("type".to_owned(), kind.into());
+        event.insert("format_version".to_owned(), FORMAT_VERSION.into());
+        event.insert("time".to_owned(), clock::rfc3339_now().into());
+        if let Value::Object(more) = more {
+            event.extend(more);
+        }
+        self.result(&format!("{}\n", Value::Object(event)));
+    }
+
+    /// Something for the last event.
+    pub fn sum_up(&self, key: &str, value: Value) {
+        if let Machine::Streams(summary) = &mut *self.machine.borrow_mut() {
+            summary.insert(key.to_owned(), value);
+        }
+    }
+
+    /// The last event: how it ended.
+    pub fn ends(&self, exit: Exit) {
+        let mut summary = match &mut *self.machine.borrow_mut() {
+            Machine::Streams(summary) => std::mem::take(summary),
+            _ => return,
+        };
+        summary.insert("succeeded".to_owned(), (exit == Exit::Done).into());
+        summary.insert("exit_code".to_owned(), exit.code().into());
+        self.event("summary", Value::Object(summary));
     }
 }

@@ -1,22 +1,25 @@
 //! `synprov plan`: what would change, in which order, and why.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::firewall;
-use super::hosts::survey;
-use super::load::load_or_tell;
+use super::hosts::{Surveyed, survey};
+use super::load::{Loaded, load_or_tell};
 use super::rehearse::stand_in;
 use super::saved_plan;
-use super::{Exit, HostArgs, InventoryArgs, Output};
+use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
+use crate::plan::Plan;
 use crate::render;
-use crate::render::plan::{DiffStyle, Style, json, text};
+use crate::render::graph::{Graph, svg};
+use crate::render::html::{Around, page};
+use crate::render::plan::{DiffStyle, Style, json, no_plan, text};
 
 /// `synprov plan`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan"
+    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --target sync          only this pool, and what it needs\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan"
 )]
 pub struct PlanArgs {
     #[command(flatten)]
@@ -24,6 +27,9 @@ pub struct PlanArgs {
 
     #[command(flatten)]
     hosts: HostArgs,
+
+    #[command(flatten)]
+    targets: TargetArgs,
 
     /// How much of what changes inside files is shown
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
@@ -37,6 +43,10 @@ pub struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
+    /// Write the plan as one page for a browser: no script in it, nothing it loads
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     /// Exit 2 if there are changes
     #[arg(long)]
     detailed_exitcode: bool,
@@ -44,24 +54,26 @@ pub struct PlanArgs {
 
 /// Runs it.
 pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
-    let stand_in = match stand_in(&arguments.inventory, output) {
-        Ok(stand_in) => stand_in,
-        Err(exit) => return exit,
-    };
-    let mut loaded = match load_or_tell(&arguments.inventory, stand_in.as_ref(), output) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
-    };
-    let surveyed = match survey(&loaded, &arguments.hosts, output) {
-        Ok(surveyed) => surveyed,
-        Err(exit) => return exit,
-    };
-    if let Err(exit) = loaded.lock.save(arguments.inventory.locked, output) {
-        return exit;
+    if !arguments.json {
+        return planned(arguments, output).unwrap_or_else(|exit| exit);
     }
+    output.collects();
+    planned(arguments, output).unwrap_or_else(|exit| {
+        output.document(no_plan());
+        exit
+    })
+}
+
+/// `Err`: there is no plan, and nothing was put out.
+fn planned(arguments: &PlanArgs, output: &Output) -> Result<Exit, Exit> {
+    let stand_in = stand_in(&arguments.inventory, output)?;
+    let mut loaded = load_or_tell(&arguments.inventory, stand_in.as_ref(), output)?;
+    let mut surveyed = survey(&loaded, &arguments.hosts, output)?;
+    loaded.lock.save(arguments.inventory.locked, output)?;
+    surveyed.aim(&loaded, &arguments.targets.target, output)?;
     let plan = surveyed.plan(&loaded);
     if arguments.json {
-        output.result(&json(&plan, &surveyed.errors));
+        output.document(json(&plan, &surveyed.errors));
     } else {
         output.result(&text(
             &plan,
@@ -74,15 +86,22 @@ pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
             output.result(&format!("\nMust be reachable:\n{table}"));
         }
     }
+    if let Some(path) = &arguments.html {
+        if let Err(failed) = write_page(path, &loaded, &surveyed, &plan, output) {
+            // The document is out already.
+            return Ok(failed);
+        }
+        output.talk(&format!("The page is {}\n", path.display()));
+    }
     let mut exit = surveyed.exit();
     if !plan.refusals.is_empty() {
         exit = exit.worse(Exit::Error);
     }
     if let Some(path) = &arguments.out {
         if exit == Exit::Done {
-            let from = (&arguments.inventory, &arguments.hosts);
+            let from = (&arguments.inventory, &arguments.hosts, &arguments.targets);
             if let Err(failed) = saved_plan::write(path, (&loaded, &surveyed, &plan), from, output) {
-                return failed;
+                return Ok(failed);
             }
             let name = path.display();
             output.talk(&format!("Saved to {name}; `synprov apply {name}` does exactly this.\n"));
@@ -93,5 +112,25 @@ pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
     if arguments.detailed_exitcode && !plan.is_empty() {
         exit = exit.worse(Exit::Changes);
     }
-    exit
+    Ok(exit)
+}
+
+/// The plan as a page, with the picture of what the inventory means.
+fn write_page(
+    path: &Path,
+    loaded: &Loaded,
+    surveyed: &Surveyed,
+    plan: &Plan,
+    output: &Output,
+) -> Result<(), Exit> {
+    let picture = svg(&Graph::new(&loaded.topology));
+    let title = format!("Plan for {}, from {}", loaded.topology.server_name, loaded.path.display());
+    let made = format!("{} by {}", clock::utc_now(), clock::who());
+    let unreachable = surveyed.errors.len();
+    let around = Around { title: &title, made: &made, picture: Some(&picture), unreachable };
+    saved_plan::save(path, &page(plan, &around)).map_err(|error| {
+        let help = "name a file in a directory that exists and may be written";
+        output.error(&format!("cannot write {}: {error}", path.display()), Some(help));
+        Exit::Error
+    })
 }

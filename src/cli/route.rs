@@ -50,6 +50,17 @@ pub struct RouteArgs {
 
 /// Runs it: 0 if there is an answer, 64 if the request is none.
 pub fn run(arguments: &RouteArgs, output: &Output) -> Exit {
+    if arguments.json {
+        output.collects();
+    }
+    let exit = routed(arguments, output);
+    if arguments.json && exit != Exit::Done {
+        output.document(json!({}));
+    }
+    exit
+}
+
+fn routed(arguments: &RouteArgs, output: &Output) -> Exit {
     let (inventory, [method, url]) = match arguments.words.as_slice() {
         [inventory, method, url] => (PathBuf::from(inventory), [method, url]),
         [method, url] => {
@@ -89,14 +100,12 @@ pub fn run(arguments: &RouteArgs, output: &Output) -> Exit {
     };
     let place = place(&loaded, &explained);
     if arguments.json {
-        let document = json!({
-            "format": 1,
+        output.document(json!({
             "method": request.method,
             "target": request.target,
             "route": explained,
             "location": place,
-        });
-        output.result(&format!("{document:#}\n"));
+        }));
     } else {
         let line = format!("{} {}", request.method, request.target);
         let name = inventory.inventory.display().to_string();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::hosts::Surveyed;
 use super::load::{Loaded, Unloadable};
-use super::{Exit, HostArgs, InventoryArgs, Output, clock};
+use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::facts::loader::random_token;
 use crate::plan::saved::{self, Made, Saved, SavedError, Source, check_value, is_saved, stands};
 use crate::plan::{Plan, stale};
@@ -24,7 +24,7 @@ const DATASTORE: &str = "--allow-datastore-restart";
 pub fn write(
     path: &Path,
     (loaded, surveyed, plan): (&Loaded, &Surveyed, &Plan),
-    (inventory, hosts): (&InventoryArgs, &HostArgs),
+    (inventory, hosts, targets): (&InventoryArgs, &HostArgs, &TargetArgs),
     output: &Output,
 ) -> Result<(), Exit> {
     let failed = |error: String| {
@@ -32,7 +32,8 @@ pub fn write(
         output.error(&format!("cannot write {}: {error}", path.display()), Some(help));
         Exit::Error
     };
-    let made = made(loaded, surveyed, inventory, hosts).map_err(|error| failed(error.to_string()))?;
+    let made =
+        made(loaded, surveyed, (inventory, hosts, targets)).map_err(|error| failed(error.to_string()))?;
     let saved = Saved { made, plan: plan.clone() };
     let text = saved.text().map_err(failed)?;
     save(path, &text).map_err(|error| failed(error.to_string()))
@@ -41,8 +42,7 @@ pub fn write(
 fn made(
     loaded: &Loaded,
     surveyed: &Surveyed,
-    inventory: &InventoryArgs,
-    hosts: &HostArgs,
+    (inventory, hosts, targets): (&InventoryArgs, &HostArgs, &TargetArgs),
 ) -> std::io::Result<Made> {
     let absolute = |path: &Path| std::path::absolute(path).map(|path| path.display().to_string());
     let salt = random_token();
@@ -65,6 +65,7 @@ fn made(
         modules: loaded.modules.clone(),
         lab: inventory.lab,
         limit: hosts.limit.clone(),
+        target: targets.target.clone(),
         allowed: allowed.iter().filter(|(given, _)| *given).map(|(_, flag)| (*flag).to_owned()).collect(),
         salt,
         secrets,
@@ -73,7 +74,7 @@ fn made(
 }
 
 /// A temporary file is private from its first byte, and takes the name only when it is whole.
-fn save(path: &Path, text: &str) -> std::io::Result<()> {
+pub fn save(path: &Path, text: &str) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
     file.write_all(text.as_bytes())?;
@@ -189,6 +190,7 @@ pub fn refuse(path: &Path, saved: &Saved, differences: &[String], done: bool, ou
         )
     };
     output.error(&format!("{} of {}: {summary}", path.display(), saved.made.at), Some(help));
+    output.sum_up("stale", differences.to_vec().into());
     for line in differences.iter().take(SHOWN) {
         output.talk(&format!("    {}\n", crate::facts::conversation::clean(line)));
     }

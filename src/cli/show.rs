@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::saved_plan::{self, Named};
 use super::{Exit, Output};
-use crate::render::plan::{DiffStyle, Style, saved_json, saved_text};
+use crate::render::plan::{DiffStyle, Style, no_plan, saved_json, saved_text};
 
 /// `synprov show`.
 #[derive(Debug, Args)]
@@ -28,6 +28,17 @@ pub struct ShowArgs {
 
 /// Runs it: 0 if the file is whole, else 1.
 pub fn run(arguments: &ShowArgs, output: &Output) -> Exit {
+    if arguments.json {
+        output.collects();
+    }
+    let exit = shown(arguments, output);
+    if arguments.json && exit != Exit::Done {
+        output.document(no_plan());
+    }
+    exit
+}
+
+fn shown(arguments: &ShowArgs, output: &Output) -> Exit {
     let path = &arguments.file;
     let saved = match saved_plan::look(path) {
         Named::Plan(saved) => saved,
@@ -46,7 +57,7 @@ pub fn run(arguments: &ShowArgs, output: &Output) -> Exit {
         }
     };
     if arguments.json {
-        output.result(&saved_json(&saved));
+        output.document(saved_json(&saved));
     } else {
         let style = Style { diff: arguments.diff, color: output.color, verbose: output.verbose > 0 };
         output.result(&saved_text(&saved, style));

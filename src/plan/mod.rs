@@ -19,6 +19,7 @@ pub mod saved;
 pub mod service;
 pub mod stale;
 pub mod step;
+pub mod target;
 pub mod values;
 pub mod why;
 
@@ -34,7 +35,7 @@ use service::{Reads, Writes};
 pub use step::{Action, Step};
 
 /// What an apply would do. Serialises to the same bytes for the same input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Version of this layout.
     pub format_version: u32,

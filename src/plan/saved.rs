@@ -58,6 +58,8 @@ pub struct Made {
     pub lab: bool,
     /// Hosts that `--limit` named; empty: all.
     pub limit: Vec<String>,
+    /// What `--target` named; empty: everything.
+    pub target: Vec<String>,
     /// Permissions that were given, in the words of the command line.
     pub allowed: Vec<String>,
     /// Goes into the check values of secrets.

@@ -394,6 +394,10 @@ fn staged(set: FileSet, files: &[StagedFile]) -> String {
     }
 }
 
+/// A few by name, more by their number: whoever shows the step has the names.
 fn units(services: &[Startable]) -> String {
+    if services.len() > 4 {
+        return format!("{} services", services.len());
+    }
     services.iter().map(|service| service.unit.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -44,11 +44,10 @@ pub fn text(diagnostics: &[Diagnostic], file: &str, source: &str, color: bool) -
 /// The findings in the shape of `terraform validate -json`, with `related` added to each.
 ///
 /// Columns count characters from 1, `byte` and the highlight offsets count bytes from 0.
-pub fn json(diagnostics: &[Diagnostic], file: &str, source: &str) -> Value {
+pub fn json(diagnostics: &[Diagnostic], file: &str, source: &str) -> Vec<Value> {
     let lines = mask::lines(source, diagnostics);
     let starts = starts(source);
     let place = |span: Span| range(span, file, &lines, &starts);
-    let errors = count(diagnostics, Severity::Error);
     let shown = diagnostics.iter().map(|diagnostic| {
         let mut object = json!({
             "severity": diagnostic.severity,
@@ -75,13 +74,7 @@ pub fn json(diagnostics: &[Diagnostic], file: &str, source: &str) -> Value {
             .collect();
         object
     });
-    json!({
-        "format_version": "1.0",
-        "valid": errors == 0,
-        "error_count": errors,
-        "warning_count": count(diagnostics, Severity::Warning),
-        "diagnostics": shown.collect::<Vec<_>>(),
-    })
+    shown.collect()
 }
 
 /// `2 errors, 1 warning`.

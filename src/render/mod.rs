@@ -5,6 +5,7 @@
 pub mod diagnostic;
 pub mod firewall;
 pub mod graph;
+pub mod html;
 pub mod paint;
 pub mod plan;
 pub mod rehearsal;

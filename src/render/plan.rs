@@ -1,5 +1,7 @@
 //! A plan as people read it, and as programs do.
 
+pub(super) mod fold;
+
 use std::fmt::Write as _;
 
 use clap::ValueEnum;
@@ -8,10 +10,10 @@ use serde_json::{Value, json};
 use super::paint::Paint;
 use crate::facts::HostError;
 use crate::facts::conversation::clean;
+use crate::plan::Plan;
 use crate::plan::change::{Cause, Change, Operation};
 use crate::plan::saved::Saved;
 use crate::plan::step::Action;
-use crate::plan::{Plan, Step};
 
 /// How much of what changes inside files is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -28,6 +30,9 @@ pub enum DiffStyle {
 /// New files are shown up to this many lines; the rest is counted.
 const NEW_FILE_LINES: usize = 12;
 
+/// Other diffs likewise.
+const DIFF_LINES: usize = 60;
+
 /// How a plan is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
@@ -35,7 +40,7 @@ pub struct Style {
     pub diff: DiffStyle,
     /// With colours.
     pub color: bool,
-    /// New files are shown whole.
+    /// Every change and step stands by itself, and diffs are shown whole.
     pub verbose: bool,
 }
 
@@ -43,28 +48,26 @@ pub struct Style {
 pub fn text(plan: &Plan, style: Style, unreachable: usize) -> String {
     let paint = Paint(style.color);
     let mut out = String::new();
-    for host in &plan.hosts {
-        let changes: Vec<&Change> = plan.changes.iter().filter(|change| change.host == *host).collect();
-        if changes.is_empty() {
-            continue;
-        }
+    let entries = fold::changes(&plan.changes, style.verbose);
+    for hosts in fold::sections(&entries, &plan.hosts) {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{}", paint.bold(host));
+        let _ = writeln!(out, "{}", paint.bold(&hosts.join(", ")));
         let mut module = "";
-        for change in changes {
-            if change.module != module {
-                module = &change.module;
+        for entry in fold::of(&entries, &hosts) {
+            if entry.changes[0].module != module {
+                module = &entry.changes[0].module;
                 let _ = writeln!(out, "  {module}");
             }
-            one_change(&mut out, change, style, &paint);
+            one_entry(&mut out, entry, style, &paint);
         }
         out.push('\n');
     }
     if !plan.steps.is_empty() {
         let _ = writeln!(out, "{}", paint.bold("Steps, in this order"));
-        let width = plan.steps.len().to_string().len();
-        for step in &plan.steps {
-            one_step(&mut out, step, width, &paint);
+        let runs = fold::steps(&plan.steps, style.verbose);
+        let width = runs.iter().map(|run| numbers(run).chars().count()).max().unwrap_or(0);
+        for run in &runs {
+            one_run(&mut out, run, width, &paint);
         }
         out.push('\n');
     }
@@ -114,24 +117,37 @@ pub fn summary(plan: &Plan, unreachable: usize) -> String {
     text
 }
 
-fn one_change(out: &mut String, change: &Change, style: Style, paint: &Paint) {
-    let (sign, name) = (sign(change.operation, paint), clean(&change.name));
+fn one_entry(out: &mut String, entry: &fold::Entry<'_>, style: Style, paint: &Paint) {
+    let change = entry.changes[0];
+    let several = entry.names();
+    let own = if several.is_some() { fold::own(&change.kind, &change.name) } else { "" };
     let cause = match change.cause {
         Cause::Intended => String::new(),
         Cause::Drift => format!(" {}", paint.yellow("[drift]")),
         Cause::DriftAndChange => format!(" {}", paint.yellow("[drift and change]")),
         Cause::Unmanaged => format!(" {}", paint.red("[unmanaged]")),
     };
+    let times = if several.is_some() {
+        format!(" {}", paint.bold(&format!("× {}", entry.changes.len())))
+    } else {
+        String::new()
+    };
     let _ = writeln!(
         out,
-        "  {sign} {} {name}{cause} {}",
+        "  {} {} {}{times}{cause} {}",
+        sign(change.operation, paint),
         change.kind,
-        paint.dim(&format!("({})", clean(&change.reason)))
+        clean(&entry.name()),
+        paint.dim(&format!("({})", clean(&fold::general(&change.reason, own))))
     );
+    if let Some(names) = &several {
+        let _ = writeln!(out, "      {}", clean(names));
+    }
     if change.operation == Operation::Update {
         for (attribute, before, after) in &change.attributes {
             // The diff and the reason in the line above say the same.
-            if (attribute == "content" && change.diff.is_some()) || attribute == "configuration" {
+            let told = (attribute == "content" && change.diff.is_some()) || attribute == "configuration";
+            if told || (several.is_some() && fold::digest_of(attribute)) {
                 continue;
             }
             let show = |value: &Option<String>| {
@@ -144,12 +160,23 @@ fn one_change(out: &mut String, change: &Change, style: Style, paint: &Paint) {
     match style.diff {
         DiffStyle::None => {}
         DiffStyle::Summary => {
-            let body = || text.lines().filter(|line| !line.starts_with("+++") && !line.starts_with("---"));
-            let added = body().filter(|line| line.starts_with('+')).count();
-            let removed = body().filter(|line| line.starts_with('-')).count();
-            let _ = writeln!(out, "      {added} lines added, {removed} removed");
+            let edits = fold::edits(text);
+            let count = |sign: char| edits.lines().filter(|line| line.starts_with(sign)).count();
+            let each = if several.is_some() { "each: " } else { "" };
+            let _ = writeln!(out, "      {each}{} lines added, {} removed", count('+'), count('-'));
         }
-        DiffStyle::Full => full_diff(out, change, text, style.verbose, paint),
+        DiffStyle::Full => {
+            let lines = match (&several, change.operation) {
+                (None, _) | (_, Operation::Create) => text.clone(),
+                // Around the lines that are the same in all stand others that are not.
+                _ => fold::edits(&fold::general(text, own)),
+            };
+            if several.is_some() && change.operation == Operation::Create {
+                let note = "the first of them; the others differ in names and numbers (-v shows each)";
+                let _ = writeln!(out, "      {}", paint.dim(note));
+            }
+            full_diff(out, change, &lines, style.verbose, paint);
+        }
     }
 }
 
@@ -158,7 +185,12 @@ fn full_diff(out: &mut String, change: &Change, text: &str, verbose: bool, paint
     let lines: Vec<&str> =
         text.lines().filter(|line| !line.starts_with("+++ ") && !line.starts_with("--- ")).collect();
     let new = change.operation == Operation::Create;
-    let shown = if new && !verbose { lines.len().min(NEW_FILE_LINES + 1) } else { lines.len() };
+    let most = match (verbose, new) {
+        (true, _) => usize::MAX,
+        (false, true) => NEW_FILE_LINES + 1,
+        (false, false) => DIFF_LINES,
+    };
+    let shown = lines.len().min(most);
     for line in &lines[..shown] {
         let painted = match line.chars().next() {
             Some('+') => paint.green(line),
@@ -182,12 +214,31 @@ fn full_diff(out: &mut String, change: &Change, text: &str, verbose: bool, paint
     }
 }
 
-fn one_step(out: &mut String, step: &Step, width: usize, paint: &Paint) {
-    let title = clean(&step.action.title());
-    let loud = matches!(&step.action, Action::PreparePostgresql { restart: Some(_), .. });
+/// `4.`, or `4–33.`.
+pub(super) fn numbers(run: &fold::Run<'_>) -> String {
+    match run.steps.as_slice() {
+        [first, .., last] => format!("{}–{}.", first.id + 1, last.id + 1),
+        steps => steps.first().map_or_else(String::new, |only| format!("{}.", only.id + 1)),
+    }
+}
+
+fn one_run(out: &mut String, run: &fold::Run<'_>, width: usize, paint: &Paint) {
+    let (title, why) = run.words();
+    let loud = run
+        .steps
+        .iter()
+        .any(|step| matches!(&step.action, Action::PreparePostgresql { restart: Some(_), .. }));
+    let title = clean(&title);
     let title = if loud { paint.red(&title) } else { title };
-    let why = paint.dim(&format!("({})", clean(&step.why)));
-    let _ = writeln!(out, "  {:>width$}. {}: {title} {why}", step.id + 1, step.host);
+    let times = match run.steps.len() {
+        1 => String::new(),
+        n => format!(" {}", paint.bold(&format!("× {n}"))),
+    };
+    let why = paint.dim(&format!("({})", clean(&why)));
+    let _ = writeln!(out, "  {:>width$} {}: {title}{times} {why}", numbers(run), run.hosts());
+    if let Some(names) = run.names() {
+        let _ = writeln!(out, "  {:>width$}   {}", "", clean(&names));
+    }
 }
 
 fn sign(operation: Operation, paint: &Paint) -> String {
@@ -200,7 +251,7 @@ fn sign(operation: Operation, paint: &Paint) -> String {
 }
 
 /// Digests are shown by their beginning.
-fn short(value: &str) -> String {
+pub(super) fn short(value: &str) -> String {
     let digest = value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     if digest { value[..12].to_owned() } else { value.to_owned() }
 }
@@ -216,6 +267,9 @@ pub fn saved_text(saved: &Saved, style: Style) -> String {
     if !made.limit.is_empty() {
         let _ = write!(head, ", only for {}", made.limit.join(", "));
     }
+    if !made.target.is_empty() {
+        let _ = write!(head, ", only {} and what that needs", made.target.join(", "));
+    }
     for flag in &made.allowed {
         let _ = write!(head, ", with {flag}");
     }
@@ -223,22 +277,30 @@ pub fn saved_text(saved: &Saved, style: Style) -> String {
 }
 
 /// A saved plan as JSON: the plan's document, with what it was made from.
-pub fn saved_json(saved: &Saved) -> String {
-    let mut document = document(&saved.plan, &[]);
+pub fn saved_json(saved: &Saved) -> Value {
+    let mut document = json(&saved.plan, &[]);
     document["made"] = serde_json::to_value(&saved.made).unwrap_or_default();
-    format!("{document:#}\n")
+    document
 }
 
-/// The plan as one JSON document, with the hosts that are missing from it.
-pub fn json(plan: &Plan, errors: &[(String, HostError)]) -> String {
-    format!("{:#}\n", document(plan, errors))
+/// What stands in the place of a plan that could not be made.
+pub fn no_plan() -> Value {
+    let mut document = json(&Plan::default(), &[]);
+    document["errored"] = true.into();
+    document["complete"] = false.into();
+    document["applyable"] = false.into();
+    document
 }
 
-fn document(plan: &Plan, errors: &[(String, HostError)]) -> Value {
+/// The plan as a JSON document, with the hosts that are missing from it: `schema/plan.schema.json`.
+pub fn json(plan: &Plan, errors: &[(String, HostError)]) -> Value {
     let mut document = serde_json::to_value(plan).unwrap_or_default();
     let (add, change, delete) = plan.counts();
-    document["summary"] =
-        json!({"add": add, "change": change, "delete": delete, "unchanged": plan.unchanged});
+    let forget = plan.changes.iter().filter(|change| change.operation == Operation::Forget).count();
+    document["summary"] = json!({
+        "add": add, "change": change, "delete": delete, "forget": forget, "unchanged": plan.unchanged
+    });
+    document["errored"] = false.into();
     document["complete"] = errors.is_empty().into();
     document["applyable"] = (errors.is_empty() && plan.refusals.is_empty()).into();
     document["unreachable"] = errors

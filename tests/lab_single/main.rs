@@ -16,6 +16,7 @@ mod sample;
 mod saved;
 mod secrets;
 mod site;
+mod talk;
 #[path = "../throwaway/mod.rs"]
 #[allow(dead_code)]
 mod throwaway;
@@ -44,6 +45,8 @@ const SCENARIOS: &[Scenario] = &[
     ("refused: an option by Synapse", changes::synapse_refuses_an_option),
     ("refused: a route that Synapse does not serve", changes::synapse_does_not_serve_a_route),
     ("plan: saved", saved::a_plan_is_saved_and_applied_once),
+    ("plan: a part alone", talk::a_part_alone),
+    ("run: events and logs", talk::events_and_logs),
     ("run: two at once", runs::two_at_once),
     ("run: a prompt", runs::a_prompt),
     ("run: SIGINT", runs::interrupted_once),

@@ -114,6 +114,7 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_synprov"));
         command.args(arguments).current_dir(&self.directory).stdin(Stdio::null());
+        command.env("XDG_STATE_HOME", self.directory.join("state"));
         command.env_remove("SYNPROV_INVENTORY").env_remove("SYNPROV_MODULES").envs(&*self.env.borrow());
         command
     }

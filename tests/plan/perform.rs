@@ -12,6 +12,7 @@ use synprov::plan::step::{Action, SecretFile, StagedFile};
 use synprov::plan::{Plan, Step};
 use synprov::resource::{Content, Piece};
 use synprov::secret::sha256_hex;
+use synprov::topology::Topology;
 
 use crate::machine::{Kind, Machine, idle, ticks};
 use crate::world::{MODULES, World};
@@ -38,7 +39,8 @@ impl World {
 
     fn perform(&mut self, plan: &Plan, killed: Option<Killed>) {
         let facts = self.facts();
-        let mut ledger = Ledger::new(plan, &facts, &BTreeMap::new());
+        let targeted = self.targeted(&facts);
+        let mut ledger = Ledger::new(plan, &facts, &BTreeMap::new(), targeted.as_ref());
         for step in &plan.steps {
             let parts = match killed {
                 Some(killed) if step.id > killed.at => return,
@@ -57,7 +59,8 @@ impl World {
         if killed.is_some() || (plan.is_empty() && plan.unsettled.is_empty()) {
             return;
         }
-        self.write_records(&ledger, &facts);
+        let topology = targeted.as_ref().map_or(&self.topology, |targeted| &targeted.topology).clone();
+        self.write_records(&ledger, &facts, &topology);
     }
 
     /// The set of a step cannot be put in place: nothing of it is, and the apply ends.
@@ -65,7 +68,7 @@ impl World {
         let facts = self.facts();
         self.apply_killed(plan, Killed { at, done: 0 });
         let step = &plan.steps[at];
-        let undone = Ledger::new(plan, &facts, &BTreeMap::new()).undone(step);
+        let undone = Ledger::new(plan, &facts, &BTreeMap::new(), None).undone(step);
         self.machine(&step.host).record.push_str(&undone);
     }
 
@@ -87,7 +90,12 @@ impl World {
         lines
     }
 
-    fn write_records(&mut self, ledger: &Ledger<'_>, facts: &IndexMap<String, HostFacts>) {
+    fn write_records(
+        &mut self,
+        ledger: &Ledger<'_>,
+        facts: &IndexMap<String, HostFacts>,
+        topology: &Topology,
+    ) {
         let addresses: BTreeMap<String, String> = self
             .topology
             .hosts
@@ -96,7 +104,7 @@ impl World {
             .map(|host| (host.name.clone(), host.internal_address.clone()))
             .collect();
         for host in facts.keys() {
-            let record = ledger.record(host, &self.topology, MODULES, &addresses);
+            let record = ledger.record(host, topology, MODULES, &addresses);
             self.machine(host).record = record;
         }
     }

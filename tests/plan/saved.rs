@@ -34,6 +34,7 @@ fn made(world: &World) -> Made {
         modules: sha256_hex(format!("{} ", env!("CARGO_PKG_VERSION")).as_bytes()),
         lab: false,
         limit: Vec::new(),
+        target: Vec::new(),
         allowed: Vec::new(),
         salt: "salt".to_owned(),
         secrets: world.values.iter().map(check).collect(),
@@ -41,7 +42,7 @@ fn made(world: &World) -> Made {
     }
 }
 
-fn saved(world: &World) -> Saved {
+pub fn saved(world: &World) -> Saved {
     Saved { made: made(world), plan: world.plan() }
 }
 

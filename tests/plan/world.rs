@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use synprov::facts::HostFacts;
 use synprov::inventory::{self, Lock, SecretSource};
 use synprov::modules::{Modules, expand};
+use synprov::plan::target::{Targeted, choose};
 use synprov::plan::{Allow, Input, Plan, plan};
 use synprov::resource::Resource;
 use synprov::topology::{self, Topology};
@@ -24,6 +25,8 @@ pub struct World {
     /// Values of secrets that come from the controller.
     pub values: BTreeMap<String, String>,
     pub excluded: Vec<String>,
+    /// `--target`.
+    pub target: Vec<String>,
     pub allow: Allow,
     /// Microseconds since the epoch; every act takes a second.
     pub now: i64,
@@ -48,6 +51,7 @@ impl World {
             machines,
             values: BTreeMap::new(),
             excluded: Vec::new(),
+            target: Vec::new(),
             allow: Allow::default(),
             now: BOOT + 3_600_000_000,
             made: 0,
@@ -118,8 +122,23 @@ impl World {
     /// The plan over these facts.
     pub fn plan_over(&self, facts: &IndexMap<String, HostFacts>) -> Plan {
         let hashes = self.values.iter().map(|(name, value)| (name.clone(), nonced(value))).collect();
-        let input = Input::new(&self.topology, &self.resources, facts, &hashes, &self.excluded, self.allow);
-        plan(&input)
+        let Some(targeted) = self.targeted(facts) else {
+            let input =
+                Input::new(&self.topology, &self.resources, facts, &hashes, &self.excluded, self.allow);
+            return plan(&input);
+        };
+        let seen = targeted.seen(facts);
+        let (topology, resources) = (&targeted.topology, &targeted.resources);
+        let mut plan = plan(&Input::new(topology, resources, &seen, &hashes, &self.excluded, self.allow));
+        plan.unsettled.clear();
+        plan.refusals.extend(targeted.refusals(&self.topology, &self.resources, facts, &plan));
+        plan
+    }
+
+    /// What `target` chooses.
+    pub fn targeted(&self, facts: &IndexMap<String, HostFacts>) -> Option<Targeted> {
+        let choose = || choose(&self.topology, &self.resources, facts, &self.target).unwrap();
+        (!self.target.is_empty()).then(choose)
     }
 
     /// Asks something of the plan over these facts together with what it was made from.
