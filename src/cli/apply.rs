@@ -314,7 +314,7 @@ fn begin_log(loaded: &Loaded, plan: &Plan, who: &str, output: &Output) -> Option
     match RunLog::begin("apply") {
         Ok(mut log) => {
             log.line(&format!("synprov {}, {}: {who}", env!("CARGO_PKG_VERSION"), loaded.path.display()));
-            let style = Style { diff: DiffStyle::None, color: false, verbose: false };
+            let style = Style { diff: DiffStyle::Full, color: false, verbose: true };
             log.line(&text(plan, style, 0));
             Some(log)
         }

@@ -204,7 +204,10 @@ impl Observer for Progress<'_> {
         self.log(&format!("    {}: waiting for {unit}, {what}", step.host));
         self.output.event("step_waits", json!({"id": step.id, "host": step.host, "unit": unit, "for": what}));
         if let Some((_, bar)) = self.running.get(&step.id) {
-            bar.set_message(format!("waits for {unit}, {what}"));
+            // There is little room, and a step about one unit has named it.
+            let whom =
+                if step.action.title().ends_with(unit) { String::new() } else { format!(" for {unit}") };
+            bar.set_message(format!("waits{whom}, {what}"));
         }
         let said = self.said.get(&step.id).is_some_and(|at| at.elapsed() < BETWEEN_WAITS);
         if !self.output.terminal && !said {

@@ -149,7 +149,7 @@ fn one(out: &mut String, entry: &fold::Entry<'_>) -> std::fmt::Result {
         .attributes
         .iter()
         .filter(|(name, ..)| !(name == "content" && change.diff.is_some()))
-        .filter(|(name, ..)| names.is_none() || !fold::digest_of(name))
+        .filter(|(name, ..)| entry.changes.len() == 1 || !fold::digest_of(name))
         .collect();
     if !attributes.is_empty() {
         out.write_str("<table><tr><th></th><th>found</th><th>will be</th></tr>\n")?;

@@ -147,7 +147,7 @@ fn one_entry(out: &mut String, entry: &fold::Entry<'_>, style: Style, paint: &Pa
         for (attribute, before, after) in &change.attributes {
             // The diff and the reason in the line above say the same.
             let told = (attribute == "content" && change.diff.is_some()) || attribute == "configuration";
-            if told || (several.is_some() && fold::digest_of(attribute)) {
+            if told || (entry.changes.len() > 1 && fold::digest_of(attribute)) {
                 continue;
             }
             let show = |value: &Option<String>| {
@@ -163,7 +163,11 @@ fn one_entry(out: &mut String, entry: &fold::Entry<'_>, style: Style, paint: &Pa
             let edits = fold::edits(text);
             let count = |sign: char| edits.lines().filter(|line| line.starts_with(sign)).count();
             let each = if several.is_some() { "each: " } else { "" };
-            let _ = writeln!(out, "      {each}{} lines added, {} removed", count('+'), count('-'));
+            let added = match count('+') {
+                1 => "1 line".to_owned(),
+                n => format!("{n} lines"),
+            };
+            let _ = writeln!(out, "      {each}{added} added, {} removed", count('-'));
         }
         DiffStyle::Full => {
             let lines = match (&several, change.operation) {
