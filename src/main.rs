@@ -1,5 +1,5 @@
 //! The program: parse, run, exit code.
 
 fn main() -> std::process::ExitCode {
-    synprov::cli::run(std::env::args_os()).into()
+    synprov::cli::guarded(|| synprov::cli::run(std::env::args_os())).into()
 }

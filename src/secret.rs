@@ -2,6 +2,9 @@
 
 use zeroize::Zeroizing;
 
+/// Stands where a value is not shown that looks like a secret.
+pub const CONCEALED: &str = "<not shown>";
+
 /// Bytes that must never reach a screen, a log, an argument list, a plan or a record.
 ///
 /// There is no `Display`, no `Serialize`, and `Debug` shows `<secret>`.
@@ -45,8 +48,44 @@ pub fn names_a_secret(key: &str) -> bool {
         && key != "secret"
 }
 
+/// A text without the values of secrets: each is replaced by its name, the longest value first.
+///
+/// Values of several lines are looked for line by line; what is shorter than four bytes is left alone, since it
+/// stands in every text.
+pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> String {
+    let mut values: Vec<(String, &str)> = Vec::new();
+    for (name, secret) in secrets {
+        let value = String::from_utf8_lossy(secret.expose()).into_owned();
+        let lines = value.lines().map(str::trim).filter(|line| line.len() >= 4);
+        values.extend(lines.map(|line| (line.to_owned(), name)));
+    }
+    values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+    let mut text = text.to_owned();
+    for (value, name) in values {
+        if text.contains(&value) {
+            text = text.replace(&value, &format!("<secret {name}>"));
+        }
+    }
+    text
+}
+
 /// SHA-256 in lower-case hex, as `sha256sum` prints it.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_replaced_by_their_names() {
+        let secrets = [("a", "hunter2"), ("b", "hunter22"), ("key", "x\nlong line of a key\n"), ("e", "")];
+        let secrets = secrets.map(|(name, value)| (name, Secret::new(value.into())));
+        let all = || secrets.iter().map(|(name, secret)| (*name, secret));
+        assert_eq!(redact("p=hunter2 q=hunter22 x", all()), "p=<secret a> q=<secret b> x");
+        assert_eq!(redact("> long line of a key", all()), "> <secret key>");
+        assert_eq!(format!("{:?}", secrets[0].1), "<secret>");
+    }
 }

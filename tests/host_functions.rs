@@ -417,3 +417,29 @@ fn ports_are_tried_all_at_once_and_what_became_of_each_is_said() {
     assert!(said.contains("reached\tno-such-name.invalid\t1\t"), "{said}");
     assert_eq!(said.matches("reached\t").count(), 3, "{said}");
 }
+
+#[test]
+fn a_secret_that_stands_in_another_file_is_shown_by_its_name() {
+    let scratch = Scratch::new("hidden");
+    let (ok, said) = scratch.run(
+        r#"mkdir d; printf 'hunter2hunter2' > d/s; printf 'ed25519 a_x AAAABBBBCCCCDDDDEEEEFFFF\n' > d/k; printf abc > d/short
+        secrets=("s	$PWD/d/s" "key	$PWD/d/k" "short	$PWD/d/short" "gone	$PWD/d/gone")
+        printf 'a: hunter2hunter2\nb: AAAABBBBCCCCDDDDEEEEFFFF\nc: abc & $(id)\n' > d/f; masked $PWD/d/f; printf 'plain\n' > d/g; masked $PWD/d/g"#,
+    );
+    assert!(ok, "{said}");
+    assert_eq!(said, "a: <secret s>\nb: <secret key>\nc: abc & $(id)\nplain\n");
+}
+
+#[test]
+fn what_a_step_says_is_bounded_and_names_secrets() {
+    let scratch = Scratch::new("says");
+    let step = r#"printf "it said hunter2hunter2\n"; head -c 5000 /dev/zero | tr "\0" x; printf "\n\033[31mred\377\n""#;
+    let (ok, said) = scratch.run(&format!(
+        "mkdir d; printf 'hunter2hunter2' > d/s; secrets=(\"s\t$PWD/d/s\"); code='{step}'; printf 'step 1 %s 0\n%s' ${{#code}} \"$code\" | serve_steps"
+    ));
+    assert!(ok, "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], "log\t1\tit said <secret s>");
+    assert_eq!(lines[1], format!("log\t1\t{}", "x".repeat(600)));
+    assert_eq!(*lines.last().unwrap(), "done\t1\t0");
+}

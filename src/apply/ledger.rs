@@ -14,7 +14,7 @@ use crate::plan::remember::remembered;
 use crate::plan::step::{Action, Step};
 use crate::plan::target::Targeted;
 use crate::plan::values::KNOWN_AFTER_APPLY;
-use crate::secret::Secret;
+use crate::secret::{Secret, redact};
 use crate::topology::Topology;
 
 /// The running knowledge of an apply.
@@ -75,6 +75,11 @@ impl<'a> Ledger<'a> {
     /// A secret's value is in memory.
     pub fn value(&mut self, name: String, value: Secret) {
         self.values.insert(name, value);
+    }
+
+    /// What a step said, without the values that are in memory (the host does the same with those it has).
+    pub fn redact(&self, line: &str) -> String {
+        redact(line, self.values.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
     /// The value, if it is in memory.

@@ -17,6 +17,28 @@ use crate::facts::{HostError, HostFacts};
 use crate::plan::step::Action;
 use crate::plan::{Plan, Step};
 
+/// No process' routes take more bytes than this, and no host has more kinds of process.
+const REGISTERED_LINE: usize = 1 << 20;
+const REGISTERED_LINES: usize = 500;
+
+/// Whether a line that a host's pip is said to have chosen is a package with its hash, and no option for the
+/// pip of other hosts.
+fn is_pinned(requirement: &str) -> bool {
+    let word = |text: &str, also: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+    };
+    let parts = requirement
+        .split_once("==")
+        .and_then(|(name, rest)| Some((name, rest.split_once(" --hash=sha256:")?)));
+    parts.is_some_and(|(name, (version, hash))| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && word(name, "._-")
+            && word(version, "._+!-")
+            && hash.len() == 64
+            && word(hash, "")
+    })
+}
+
 /// A step's state while the plan runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
@@ -232,7 +254,7 @@ impl<'a> Run<'a> {
         match item {
             News::Log { line } => {
                 if let Some(step) = self.running(host) {
-                    observer.says(step, &line);
+                    observer.says(step, &self.ledger.redact(&line));
                 }
             }
             News::Waiting { unit, what } => {
@@ -244,14 +266,25 @@ impl<'a> Run<'a> {
                 self.ledger.started(host, unit, invocation, workers)
             }
             News::Revision { name, revision } => self.ledger.revision(host, name, revision),
-            News::Value { name, value } => self.ledger.value(name, value),
+            // Only what was asked for, from the host that was asked: no host hands a secret to the others unasked.
+            News::Value { name, value } if self.busy.get(host) == Some(&format!("fetch:{name}")) => {
+                self.ledger.value(name, value);
+            }
+            News::Value { .. } => {}
             News::Venv { path, packages } => self.ledger.venv(host, path, packages),
             News::Resolved { tag, requirement } => {
-                self.ledger.resolved.entry(tag).or_default().push(requirement);
+                let building =
+                    self.running(host).is_some_and(|step| matches!(step.action, Action::BuildVenv { .. }));
+                if building && is_pinned(&requirement) {
+                    self.ledger.resolved.entry(tag).or_default().push(requirement);
+                }
             }
             News::Registered { part, last } => {
-                self.registering.entry(host.to_owned()).or_default().push_str(&part);
-                if last {
+                let line = self.registering.entry(host.to_owned()).or_default();
+                if line.len() < REGISTERED_LINE {
+                    line.push_str(&part);
+                }
+                if last && self.registered.get(host).is_none_or(|lines| lines.len() < REGISTERED_LINES) {
                     let line = self.registering.remove(host).unwrap_or_default();
                     self.registered.entry(host.to_owned()).or_default().push(line);
                 }
@@ -267,6 +300,7 @@ impl<'a> Run<'a> {
                         self.fail_for_want_of(name, &tail, observer);
                     }
                 } else if let Some(step) = step {
+                    let tail = tail.iter().map(|line| self.ledger.redact(line)).collect();
                     let mut outcome = if ok { Outcome::Done } else { Outcome::Failed(tail) };
                     if ok && matches!(step.action, Action::CheckRoutes { .. }) {
                         outcome = self.audited(host, step);
@@ -346,6 +380,29 @@ impl<'a> Run<'a> {
             outcomes: outcomes.collect(),
             signal: self.job.interrupts.signal.load(Ordering::Relaxed),
             host_errors: self.gone.into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_pinned;
+
+    #[test]
+    fn a_host_hands_other_hosts_packages_with_hashes_and_nothing_else() {
+        let hash = "a".repeat(64);
+        assert!(is_pinned(&format!("matrix-synapse==1.163.2 --hash=sha256:{hash}")));
+        assert!(is_pinned(&format!("jaraco.text==4.0.0+b1 --hash=sha256:{hash}")));
+        for line in [
+            "--index-url=http://evil/==1 --hash=sha256:HASH",
+            "-e==1 --hash=sha256:HASH",
+            "a==1",
+            "a==1 --hash=sha256:HASH --pre",
+            "a==1 ; x --hash=sha256:HASH",
+            "a @ http://evil==1 --hash=sha256:HASH",
+            "a==1 --hash=sha256:short",
+        ] {
+            assert!(!is_pinned(&line.replace("HASH", &hash)), "{line}");
         }
     }
 }

@@ -19,6 +19,7 @@ use super::saved_plan::{self, Named};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::apply::{Interrupts, Job, Outcome, Refused, Report, apply};
 use crate::facts::HostErrorKind;
+use crate::facts::conversation::clean;
 use crate::plan::Plan;
 use crate::plan::saved::Saved;
 use crate::render::plan::{DiffStyle, Style, json as document, text};
@@ -293,7 +294,7 @@ fn perform(
             }
             output.sum_up("stale", names.clone().into());
             for name in names.iter().take(20) {
-                output.talk(&format!("    {name}\n"));
+                output.talk(&format!("    {}\n", clean(name)));
             }
             Exit::Stale
         }

@@ -15,7 +15,7 @@ use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gathe
 use crate::inventory::SecretSource;
 use crate::plan::target::{NoTarget, Targeted, choose};
 use crate::plan::{Allow, Input, Plan, plan};
-use crate::secret::{Secret, sha256_hex};
+use crate::secret::{Secret, redact, sha256_hex};
 use crate::transport::{self, Target};
 
 /// Everything that was found out about the hosts of this run.
@@ -73,6 +73,7 @@ impl Surveyed {
 
     /// The plan over other facts of the same hosts.
     pub fn plan_from(&self, loaded: &Loaded, facts: &IndexMap<String, HostFacts>) -> Plan {
+        let facts = &self.masked(facts);
         let (hashes, excluded) = (&self.hashes, &self.excluded);
         let Some(targeted) = &self.targeted else {
             let (topology, resources) = (&loaded.topology, &loaded.resources);
@@ -89,8 +90,21 @@ impl Surveyed {
     /// Asks something of the plan together with what it was made from.
     pub fn with_plan<T>(&self, loaded: &Loaded, ask: impl FnOnce(&Input<'_>, &Plan) -> T) -> T {
         let (topology, resources) = (&loaded.topology, &loaded.resources);
-        let input = Input::new(topology, resources, &self.facts, &self.hashes, &self.excluded, self.allow);
+        let facts = &self.masked(&self.facts);
+        let input = Input::new(topology, resources, facts, &self.hashes, &self.excluded, self.allow);
         ask(&input, &plan(&input))
+    }
+
+    /// Facts in whose files no value of a secret of ours stands: somebody may have written one anywhere.
+    fn masked(&self, facts: &IndexMap<String, HostFacts>) -> IndexMap<String, HostFacts> {
+        let mut facts = facts.clone();
+        for content in facts.values_mut().flat_map(|facts| facts.paths.values_mut()) {
+            if let Some(Ok(text)) = content.content.as_deref().map(std::str::from_utf8) {
+                let secrets = self.secrets.iter().map(|(name, secret)| (name.as_str(), secret));
+                content.content = Some(redact(text, secrets).into_bytes());
+            }
+        }
+        facts
     }
 
     /// What the errors mean for the exit code.

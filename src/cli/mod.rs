@@ -15,6 +15,7 @@ pub mod lab;
 mod load;
 mod lock_file;
 mod output;
+mod panic;
 mod plan;
 mod progress;
 mod rehearse;
@@ -32,6 +33,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use exit::Exit;
 use output::{ColorChoice, Output};
+pub use panic::guarded;
 
 /// Matrix Synapse with workers on your hosts, planned and applied over plain SSH
 ///

@@ -16,6 +16,8 @@ use crate::render::diagnostic;
 /// Version of everything that `--json` puts out: see `schema/`.
 pub const FORMAT_VERSION: u32 = 1;
 
+use crate::facts::conversation::clean;
+
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ColorChoice {
@@ -88,10 +90,11 @@ impl Output {
     /// An error with its help, for the person and in diagnostics.
     pub fn error(&self, summary: &str, help: Option<&str>) {
         let (bold, reset) = if self.color_talk { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        self.talk(&format!("{bold}error{reset}: {summary}\n"));
+        // Some of it may be a host's words.
+        self.talk(&format!("{bold}error{reset}: {}\n", clean(summary)));
         if let Some(help) = help {
             let (bold, reset) = if self.color_talk { ("\x1b[1;36m", "\x1b[0m") } else { ("", "") };
-            self.talk(&format!("  {bold}help{reset}: {help}\n"));
+            self.talk(&format!("  {bold}help{reset}: {}\n", clean(help)));
         }
         self.diagnose(summary, help);
     }

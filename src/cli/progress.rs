@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Output;
 use super::run_log::RunLog;
 use crate::apply::{Observer, Outcome};
+use crate::facts::conversation::clean;
 use crate::plan::Step;
 use crate::render::paint::Paint;
 
@@ -105,7 +106,7 @@ impl<'a> Progress<'a> {
     }
 
     fn label(&self, step: &Step) -> String {
-        format!("[{}/{}] {}: {}", step.id + 1, self.steps.len(), step.host, step.action.title())
+        format!("[{}/{}] {}: {}", step.id + 1, self.steps.len(), step.host, clean(&step.action.title()))
     }
 
     fn bar(&self, template: &str) -> ProgressBar {

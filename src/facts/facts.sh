@@ -212,6 +212,38 @@ probe_keys() {
     done
 }
 
+# Values of the secrets that this host holds, with their names, line by line; what is shorter than four bytes
+# stands in every text.
+declare -A hidden=()
+
+learn_secrets() {
+    local entry line
+    local -a lines=()
+    for entry in "${secrets[@]}"; do
+        [[ -f ${entry#*$'\t'} && -r ${entry#*$'\t'} ]] || continue
+        mapfile -t lines < "${entry#*$'\t'}"
+        for line in "${lines[@]}"; do
+            ((${#line} >= 4)) && hidden[$line]=${entry%%$'\t'*}
+            # Of a signing key the last word is the secret.
+            line=${line##* }
+            ((${#line} >= 20)) && hidden[$line]=${entry%%$'\t'*}
+        done
+    done
+}
+
+# Somebody may have written a secret into any file: what is shown of one names the secrets of this host instead.
+masked() { # PATH
+    local text value
+    ((${#hidden[@]})) || learn_secrets
+    if ((!${#hidden[@]})) || ! grep -qaF -f <(printf '%s\n' "${!hidden[@]}") -- "$1"; then
+        cat -- "$1"
+        return
+    fi
+    text=$(tr -d '\0' < "$1"; printf .)
+    for value in "${!hidden[@]}"; do text=${text//"$value"/"<secret ${hidden[$value]}>"}; done
+    printf %s "${text%.}"
+}
+
 as_postgres() { # SQL on standard input, tab-separated rows out
     local psql
     local -a found=(/usr/lib/postgresql/*/bin/psql)
@@ -274,7 +306,7 @@ probe_paths() {
         say digest "$sum" "$path"
         if [[ ${want[$path]} != - && ${want[$path]} != "$sum" ]]; then
             if ((bytes[$path] <= 262144 && (budget -= bytes[$path]) >= 0)); then
-                say content "$path" "$(base64 -w0 < "$path")"
+                say content "$path" "$(masked "$path" | base64 -w0)"
             fi
         fi
     done

@@ -91,7 +91,10 @@ pub fn hear_facts(conversation: &mut Conversation<'_>) -> Result<HostFacts, Host
     let until = Instant::now() + DEADLINE;
     let mut reply = Reply::default();
     let refused = |error: super::reply::ReplyError| {
-        HostError::unfit(error.to_string(), "report this with the host's versions of bash and coreutils")
+        HostError::unfit(
+            super::conversation::clean(&error.to_string()),
+            "report this with the host's versions of bash and coreutils",
+        )
     };
     loop {
         match conversation.hear(Duration::from_secs(1))? {

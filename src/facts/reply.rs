@@ -9,6 +9,9 @@ use super::host::{
 use super::record::{Record, RecordError};
 use super::request::Port;
 
+/// No host's facts have more bytes (contents of files are capped at a sixteenth of it), or more lines.
+const LONGEST: usize = 64 << 20;
+const MOST: usize = 200_000;
 /// More kinds of process than this are on no host.
 const SERVED: usize = 500;
 
@@ -18,6 +21,9 @@ pub enum ReplyError {
     /// The script stopped before its last line.
     #[error("its facts are incomplete")]
     CutShort,
+    /// There is no end to it.
+    #[error("its facts have no end: {} MiB and {MOST} lines are the most", LONGEST >> 20)]
+    Endless,
     /// A line of unknown form.
     #[error("its facts have a line that is not understood: {0:?}")]
     Line(String),
@@ -35,12 +41,19 @@ pub struct Reply {
     facts: HostFacts,
     record: Vec<String>,
     unit: String,
+    bytes: usize,
+    lines: usize,
     complete: bool,
 }
 
 impl Reply {
     /// Takes one line without its newline. `Ok(true)` after the last one.
     pub fn take(&mut self, line: &str) -> Result<bool, ReplyError> {
+        self.bytes += line.len() + 1;
+        self.lines += 1;
+        if self.bytes > LONGEST || self.lines > MOST {
+            return Err(ReplyError::Endless);
+        }
         let (tag, rest) = line.split_once('\t').unwrap_or((line, ""));
         let bad = || ReplyError::Line(line.chars().take(120).collect());
         let fields: Vec<&str> = rest.split('\t').collect();
@@ -50,7 +63,7 @@ impl Reply {
                 self.complete = true;
                 return Ok(true);
             }
-            ("error", _) => return Err(ReplyError::Script(rest.to_owned())),
+            ("error", _) => return Err(ReplyError::Script(clean(rest))),
             ("record", _) => self.record.push(rest.to_owned()),
             ("now", [text]) => facts.now = microseconds(text).ok_or_else(bad)?,
             ("uptime", [text]) => facts.uptime = microseconds(text).ok_or_else(bad)?,

@@ -8,6 +8,7 @@
 run=/run/synprov
 stage=$run/stage
 lock=''
+records=''
 out=''
 
 complain() {
@@ -28,11 +29,15 @@ answer() { # FIELD...: tells the controller something while a step runs, and rem
 }
 
 take_lock() {
+    local holder
     mkdir -p -m 0700 -- $run || { say error "cannot make $run"; return 1; }
     [[ -O $run && ! -L $run ]] || { say error "$run is not root's own"; return 1; }
     exec {lock}<> $run/lock || { say error "cannot open $run/lock"; return 1; }
-    if ! flock --nonblock "$lock"; then
-        say locked "$(head -c 300 $run/lock | head -n 1)"
+    # Somebody may delete a file that is locked, and let a second run in; where all records are, nobody does.
+    mkdir -p -m 0700 -- /var/lib/synprov && exec {records}< /var/lib/synprov || { say error 'cannot open /var/lib/synprov'; return 1; }
+    if ! flock --nonblock "$lock" || ! flock --nonblock "$records"; then
+        holder=$(head -c 300 $run/lock | head -n 1)
+        say locked "${holder:-it does not say who it is, its lock file was deleted}"
         return 1
     fi
     printf '%s\n' "$who" > $run/lock
@@ -45,7 +50,7 @@ serve() {
     prepare_state || { say error "cannot write $state"; return 0; }
     exec {out}>&1
     (
-        exec {lock}>&- {out}>&-
+        exec {lock}>&- {records}>&- {out}>&-
         while kill -0 $$ 2> /dev/null; do
             printf 'beat\n' || exit
             # A sleep that outlives us must not hold the connection open.
@@ -72,12 +77,17 @@ serve_steps() {
         code=$(head -c "$code_length"; printf .)
         code=${code%.}
         ((${#code} == code_length)) || break
-        head -c "$payload_length" > $run/payload
+        status=$(head -c "$payload_length" 2>&1 > $run/payload) || { say error "cannot keep a step in $run: ${status##*: }"; break; }
         [[ $(stat --printf %s $run/payload) == "$payload_length" ]] || break
         # The controller may be gone; a step that has begun finishes all the same.
         (trap : PIPE; eval "$code") < /dev/null 2>&1 | (
             trap '' PIPE
-            while IFS= read -r word || [[ -n $word ]]; do printf 'log\t%s\t%s\n' "$id" "${word:0:600}" 2> /dev/null; done
+            learn_secrets
+            while IFS= read -r word || [[ -n $word ]]; do
+                # A process' last words may hold what it was configured with.
+                for code in "${!hidden[@]}"; do word=${word//"$code"/"<secret ${hidden[$code]}>"}; done
+                printf 'log\t%s\t%s\n' "$id" "${word:0:600}" 2> /dev/null
+            done
         )
         status=${PIPESTATUS[0]}
         rm -f -- $run/payload
