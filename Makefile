@@ -12,7 +12,7 @@ PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 # What the tests and the benchmark run besides.
 TEST_PACKAGES := shellcheck iproute2 openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time
 
-.PHONY: help deps test-deps build demo test unit lab lint proof bench clean
+.PHONY: help deps test-deps build demo test unit lab faults lint proof bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -37,7 +37,7 @@ unit: test-deps ## unit, property and command-line tests: no throwaway hosts
 	$(CARGO) test --locked
 
 lab: test-deps ## tests on throwaway hosts, a sample of the long ones (root)
-	SYNPROV_KILLS=$${SYNPROV_KILLS:-2} $(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_faults --test lab_worlds \
+	SYNPROV_KILLS=$${SYNPROV_KILLS:-2} $(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_faults --test lab_table --test lab_worlds \
 		-- --ignored --nocapture --test-threads 1 --skip existing_installs --skip debian_13
 
 lint: test-deps ## formatting, clippy and shellcheck, warnings denied

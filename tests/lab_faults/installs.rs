@@ -2,7 +2,7 @@
 
 use synprov::lab::Flavour;
 
-use crate::site::{Site, WRITTEN, replaced};
+use crate::site::{self, Site, WRITTEN, replaced};
 
 const VENV: &str = "/srv/synapse-by-hand";
 
@@ -53,7 +53,7 @@ fn check(site: &Site, database: &str, password: &str, words: &str) {
 
 /// See the module.
 pub fn are_adopted() {
-    let site = Site::up("installs", Flavour::Warm);
+    let site = site::up("installs", Flavour::Warm);
     std::fs::write(site.path("password"), "wrong horse").unwrap();
     site.write(&inventory(&site, "1.163.2", "sorted"));
     assert_eq!(

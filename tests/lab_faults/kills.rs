@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use synprov::lab::Flavour;
 
 use crate::answer::Plan;
-use crate::site::{Site, WRITTEN, replaced};
+use crate::site::{self, Site, WRITTEN, replaced};
 
 /// A step that has begun may finish: the longest one builds a Python environment.
 const RUNNING_STEP: Duration = Duration::from_secs(180);
@@ -142,7 +142,7 @@ pub fn between_restart_and_record(site: &Site) {
 pub fn at_random_moments() {
     let mut dice = Dice::from_environment();
     let kills = number("SYNPROV_KILLS").unwrap_or(4);
-    let site = Site::up("kills", Flavour::Warm);
+    let site = site::up("kills", Flavour::Warm);
     // A third of the kills hit the first apply, one after the other, from hosts that have nothing.
     let mut first = kills.div_ceil(3);
     println!(

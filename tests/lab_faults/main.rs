@@ -4,6 +4,9 @@
 
 #[path = "../throwaway/answer.rs"]
 mod answer;
+#[path = "../throwaway/site.rs"]
+#[allow(dead_code)]
+mod deployment;
 mod disk;
 mod installs;
 mod kills;
@@ -71,7 +74,7 @@ const SCENARIOS: &[Scenario] = &[
 fn a_deployment_on_two_hosts_survives() {
     let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
     let chosen = sample::chosen(&names, &[], 4);
-    let site = site::Site::provisioned("running");
+    let site = site::provisioned("running");
     let mut failed = Vec::new();
     for ((name, scenario), _) in SCENARIOS.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
         let began = std::time::Instant::now();
