@@ -443,3 +443,62 @@ fn what_a_step_says_is_bounded_and_names_secrets() {
     assert_eq!(lines[1], format!("log\t1\t{}", "x".repeat(600)));
     assert_eq!(*lines.last().unwrap(), "done\t1\t0");
 }
+
+/// CVE-2020-1736: nobody sees a file with secrets in it, or one that will hold them, with a wider mode than its own.
+#[test]
+fn no_file_is_ever_wider_than_it_shall_be() {
+    let scratch = Scratch::new("wider");
+    std::fs::create_dir(scratch.path("d")).unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let wider = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let (mut wider, mut looks) = (Vec::new(), 0_u64);
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                looks += 1;
+                for directory in ["d", "run/stage/nginx", "run", "state"].map(|name| scratch.path(name)) {
+                    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+                        // What has gone meanwhile was seen before, or never was.
+                        let Ok(found) = std::fs::symlink_metadata(entry.path()) else { continue };
+                        if found.is_file() && found.permissions().mode() & 0o777 & !0o640 != 0 {
+                            wider.push((entry.path(), found.permissions().mode() & 0o777));
+                        }
+                    }
+                }
+            }
+            (wider, looks)
+        });
+        let (ok, said) = scratch.run(
+            "for i in {1..40}; do printf 'AAbbb' > $run/payload
+             printf hello | put_file $PWD/d/put root daemon 0640 || exit 1
+             stage_file nginx $PWD/d/a root daemon 0640 0 2 && stage_file nginx $PWD/d/b root root 0600 2 3 || exit 1
+             swap nginx $PWD/d/a $PWD/d/b -- || exit 1; done",
+        );
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(ok, "{said}");
+        watcher.join().unwrap()
+    });
+    let (wider, looks) = wider;
+    assert!(wider.is_empty() && looks > 100, "{looks} looks, {wider:?}");
+}
+
+/// CVE-2024-9902: root changes no owner and no mode where somebody else could put a link.
+#[test]
+fn a_directory_below_somebody_elses_is_left_alone() {
+    let scratch = Scratch::new("below");
+    let (ok, said) =
+        scratch.run("mkdir -p p/d; chmod 0711 p/d; chown nobody p; make_directory $PWD/p/d root root 0750");
+    assert!(!ok && said.contains("nothing is written below it"), "{said}");
+    assert_eq!(mode(&scratch.path("p/d")), 0o711);
+}
+
+/// A lock that is held stays held when somebody deletes its file.
+#[test]
+fn a_lock_outlives_its_file() {
+    let scratch = Scratch::new("lock");
+    let (ok, said) = scratch.run("who=first; take_lock && rm $run/lock && who=second && ! (take_lock)");
+    assert!(ok, "{said}");
+    assert_eq!(said, "locked\tit does not say who it is, its lock file was deleted\n");
+    let (ok, said) = scratch.run("who=first; chmod 0777 $run; take_lock && who=second && ! (take_lock)");
+    assert!(ok && said == "locked\tfirst\n", "{said}");
+    assert_eq!(mode(&scratch.path("run")), 0o700);
+}

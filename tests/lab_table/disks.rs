@@ -55,7 +55,7 @@ pub fn faults() -> Vec<Fault> {
             .refuses(FAILS, &["No space left on device"]),
         around(
             "no space to stage",
-            "mkdir -p /run/synprov; mount -t tmpfs -o size=8k,mode=0700 tmpfs /run/synprov",
+            "mkdir -p /run/synprov; mount -t tmpfs -o size=4k,mode=0700 tmpfs /run/synprov",
             "umount /run/synprov",
         )
         .refuses(FAILS, &["cannot keep a step in /run/synprov: No space left on device"]),

@@ -53,10 +53,9 @@ make_directory() { # PATH OWNER GROUP MODE
         as_owner "$2" "$3" '[[ -d $1 ]] || mkdir -m 0700 -- "$1"; chmod -- "$2" "$1"' "$1" "$4"
         return
     fi
-    if [[ ! -d $1 ]]; then
-        safe_directory "$parent" || return 1
-        mkdir -m 0700 -- "$1" || return 1
-    fi
+    # Also where it is there already: who may write to its parent can put a link in its place at any moment.
+    safe_directory "$parent" || return 1
+    [[ -d $1 ]] || mkdir -m 0700 -- "$1" || return 1
     chown --no-dereference -- "$2:$3" "$1" && chmod -- "$4" "$1"
 }
 

@@ -31,10 +31,10 @@ answer() { # FIELD...: tells the controller something while a step runs, and rem
 take_lock() {
     local holder
     mkdir -p -m 0700 -- $run || { say error "cannot make $run"; return 1; }
-    [[ -O $run && ! -L $run ]] || { say error "$run is not root's own"; return 1; }
+    [[ -O $run && ! -L $run ]] && chmod 0700 -- $run || { say error "$run is not root's own"; return 1; }
     exec {lock}<> $run/lock || { say error "cannot open $run/lock"; return 1; }
     # Somebody may delete a file that is locked, and let a second run in; where all records are, nobody does.
-    mkdir -p -m 0700 -- /var/lib/synprov && exec {records}< /var/lib/synprov || { say error 'cannot open /var/lib/synprov'; return 1; }
+    mkdir -p -m 0700 -- "${state%/*}" && exec {records}< "${state%/*}" || { say error "cannot open ${state%/*}"; return 1; }
     if ! flock --nonblock "$lock" || ! flock --nonblock "$records"; then
         holder=$(head -c 300 $run/lock | head -n 1)
         say locked "${holder:-it does not say who it is, its lock file was deleted}"
