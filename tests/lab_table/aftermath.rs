@@ -19,7 +19,7 @@ pgrep -af '[s]ynprov_main|[a]pt-get|-m [p]ip|[s]etpriv --reuid' | sed 's/^/runs:
 journalctl --sync; journalctl --output=export --cursor-file=/root/cursor | tr -d '\0' | grep -aFf /dev/shm/needles | cut -c 1-300 | sed 's/^/in the journal: /'
 grep -rlaFf /dev/shm/needles /var/log /tmp /var/tmp /var/lib/synprov /run/synprov --exclude-dir journal 2> /dev/null | sed 's/^/in a file: /'
 sed 's/^/in arguments or environment: /' /root/watch-found 2> /dev/null
-[[ -s /root/watch-count ]] || echo 'nobody watched'
+systemctl is-active --quiet watch || echo 'nobody watched'
 rm -f /dev/shm/needles /root/watch-found
 "#;
 
