@@ -10,6 +10,8 @@ use synprov::lab::client::{Ask, Client};
 use crate::world::{User, World, arrive, must};
 
 const INVENTORY: &str = include_str!("../data/labs/federation.yaml");
+/// What a process logs of a transaction that it took in.
+const TAKEN_IN: &str = "Processed request.*PUT /_matrix/federation/v1/send/";
 const PNG: &[u8] = include_bytes!("../../src/lab/picture.png");
 
 /// A homeserver and a user of it.
@@ -44,6 +46,7 @@ pub fn two_homeservers() {
     messages_both_ways(&north, &south, &room);
     media_from_the_other_side(&north, &south);
     a_transaction_while_its_worker_restarts(&north, &south, &room);
+    a_transaction_that_is_refused_comes_again(&north, &south, &room);
     who_did_it(&north, "south.example");
     who_did_it(&south, "north.example");
 }
@@ -103,6 +106,24 @@ impl Side {
             })
             .collect()
     }
+
+    /// Short names of the units that logged such lines, a line each, oldest first.
+    fn units_of(&self, containing: &str) -> Vec<String> {
+        let lines = self.journal(containing);
+        lines.iter().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+    }
+
+    /// Numbers of the transactions of which the senders logged this, oldest first.
+    fn transactions(&self, how: &str) -> Vec<String> {
+        let number =
+            |line: &String| Some(line.rsplit_once("/v1/send/")?.1.split([':', ' ']).next()?.to_owned());
+        let lines = self.journal("v1/send/");
+        lines
+            .iter()
+            .filter(|line| line.starts_with("sender") && line.contains(how))
+            .filter_map(number)
+            .collect()
+    }
 }
 
 fn sh(lab: &Lab, script: &str) -> String {
@@ -160,45 +181,70 @@ fn media_from_the_other_side(north: &Side, south: &Side) {
     eprintln!("seen   media fetched from the other side, both ways");
 }
 
-/// North's inbound workers hold a transaction in their hands, unanswered, and die of a restart.
+/// The worker that takes north's transactions in restarts with one in its hands: the proxy hands it to
+/// the other worker of the pool, and the sender hears of nothing.
 fn a_transaction_while_its_worker_restarts(north: &Side, south: &Side, room: &str) {
+    let inbound = |side: &Side| side.units_of(TAKEN_IN);
+    let before = inbound(north);
+    let worker = before.last().unwrap().clone();
+    let unit = format!("'matrix_generic_worker@{worker}.service'");
+    sh(&north.world.lab, &format!("systemctl kill --signal=STOP {unit}"));
+    let texts: Vec<String> = (0..5).map(|n| format!("handed{n}")).collect();
+    for text in &texts {
+        south.say(room, text);
+    }
+    // It is under way, and nobody but the frozen one has it.
+    sh(&north.world.lab, &format!("until {}; do sleep 0.1; done", request_waits(&unit)));
+    assert!(!north.hears(room).contains(&texts[0]), "somebody else took it in at once");
+    sh(&north.world.lab, &format!("systemctl kill --signal=KILL {unit}; systemctl restart {unit}"));
+    north.hears_in_time(room, &texts);
+    let after = inbound(north);
+    let others: Vec<&String> = after[before.len()..].iter().filter(|name| **name != worker).collect();
+    assert!(!others.is_empty(), "after {worker} died: {:?}", &after[before.len()..]);
+    eprintln!("seen   a transaction in the hands of {worker} when it died went to {}", others[0]);
+}
+
+/// All of north that takes transactions in is away for a moment: the sender is refused and tries the same
+/// one again.
+fn a_transaction_that_is_refused_comes_again(north: &Side, south: &Side, room: &str) {
     let units = "'matrix_generic_worker@inbound*.service'";
+    let before = south.transactions("Request failed").len();
     sh(&north.world.lab, &format!("systemctl kill --signal=STOP {units}"));
     let texts: Vec<String> = (0..10).map(|n| format!("retried{n}")).collect();
     for text in &texts {
         south.say(room, text);
     }
-    std::thread::sleep(Duration::from_secs(2));
-    assert!(!north.hears(room).contains(&texts[0]), "a frozen pool took a transaction in");
-    sh(&north.world.lab, &format!("systemctl kill --signal=KILL {units}; systemctl start {units}"));
+    sh(&north.world.lab, &format!("systemctl stop nginx; systemctl kill --signal=KILL {units}"));
+    let until = Instant::now() + Duration::from_secs(60);
+    while south.transactions("Request failed").len() == before {
+        assert!(Instant::now() < until, "nothing was refused");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    sh(&north.world.lab, &format!("systemctl start {units}; systemctl start nginx"));
     north.hears_in_time(room, &texts);
-    // One transaction: refused while nobody could take it in, then the same one taken in.
-    let tries: Vec<String> =
-        south.journal("v1/send/").into_iter().filter(|line| line.starts_with("sender")).collect();
-    let number = |line: &String| Some(line.rsplit_once("/v1/send/")?.1.split([':', ' ']).next()?.to_owned());
-    let refused: Vec<String> =
-        tries.iter().filter(|line| line.contains("Request failed")).filter_map(number).collect();
-    let taken: Vec<String> = tries.iter().filter(|line| line.contains("200 OK")).filter_map(number).collect();
+    let refused = south.transactions("Request failed").split_off(before);
+    let taken = south.transactions("200 OK");
     let retried = refused.iter().find(|number| taken.contains(number));
     assert!(retried.is_some(), "refused {refused:?}, taken in {taken:?}");
     eprintln!(
-        "seen   a transaction refused {} times while its worker restarts, then taken in; no message lost or doubled",
+        "seen   a transaction refused {} times while its workers restart, then taken in; no message lost or doubled",
         refused.len()
     );
 }
 
+/// A condition in the shell: a request waits at a listener of a unit's process, which does not read it.
+fn request_waits(unit: &str) -> String {
+    format!(
+        "pid=$(systemctl show --property=MainPID --value {unit}) \
+         && ports=$(ss -Hltnp | grep \"pid=$pid,\" | awk '{{n = split($4, at, \":\"); print at[n]}}') \
+         && for port in $ports; do ss -Hatn \"sport = :$port\"; done | awk '$2 > 0 {{found = 1}} END {{exit !found}}'"
+    )
+}
+
 /// Transactions were taken in by the inbound pool alone, and sent by the senders alone.
 fn who_did_it(side: &Side, other: &str) {
-    let taken: Vec<String> = side
-        .journal("Processed request.*PUT /_matrix/federation/v1/send/")
-        .iter()
-        .filter_map(|line| line.split(' ').next().map(str::to_owned))
-        .collect();
-    let sent: Vec<String> = side
-        .journal(&format!("\\[{other}\\] .*v1/send/"))
-        .iter()
-        .filter_map(|line| line.split(' ').next().map(str::to_owned))
-        .collect();
+    let taken = side.units_of(TAKEN_IN);
+    let sent = side.units_of(&format!("\\[{other}\\] .*v1/send/"));
     assert!(!taken.is_empty() && taken.iter().all(|unit| unit.starts_with("inbound")), "{taken:?}");
     assert!(!sent.is_empty() && sent.iter().all(|unit| unit.starts_with("sender")), "{sent:?}");
     eprintln!(
