@@ -20,6 +20,7 @@ pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: 
     refusals.extend(adopted_venv(input, considered));
     refusals.extend(postgresql_too_old(input));
     refusals.extend(python_too_old(input, considered));
+    refusals.extend(haproxy_too_old(input, considered));
     refusals.extend(shadowed(input));
     refusals.extend(datastore_restart(input, considered, steps));
     refusals.extend(lost_database(input, considered));
@@ -191,6 +192,48 @@ fn python_too_old(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refus
             ))
         })
         .collect()
+}
+
+/// First HAProxy with all that our configuration says (`balance hash`).
+const LOWEST_HAPROXY: (u32, u32) = (2, 6);
+
+/// What these distributions would install.
+const OLD_HAPROXY: &[(&str, &str, (u32, u32))] =
+    &[("ubuntu", "22.04", (2, 4)), ("ubuntu", "20.04", (2, 0)), ("debian", "11", (2, 2))];
+
+/// `haproxy -c` would only say that it does not know a word.
+fn haproxy_too_old(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
+    let of_haproxy = |one: &&Considered<'_>| matches!(&one.resource.body, Body::Packages { packages, .. } if packages.iter().any(|one| one == "haproxy"));
+    let hosts = considered.iter().filter(of_haproxy).map(|one| &one.resource.address.host);
+    hosts
+        .filter_map(|host| {
+            let facts = input.facts.get(host)?;
+            let (found, whose) = match facts.packages.get("haproxy") {
+                Some(version) => (major_minor(version)?, "HAProxy"),
+                None => {
+                    let ours = |(id, version, _): &&(&str, &str, _)| {
+                        (*id, *version) == (facts.os_id.as_str(), facts.os_version.as_str())
+                    };
+                    (OLD_HAPROXY.iter().find(ours)?.2, "this distribution's HAProxy")
+                }
+            };
+            let (lowest, (major, minor)) = (LOWEST_HAPROXY, found);
+            (found < lowest).then(|| {
+                refusal(
+                    host,
+                    format!("{whose} {major}.{minor} is too old, its configuration needs {}.{} or later", lowest.0, lowest.1),
+                    "install a later one from haproxy.debian.net there, use a host with Debian 12 or Ubuntu 24.04, or write `kind: nginx`",
+                )
+            })
+        })
+        .collect()
+}
+
+/// `2.6.12-1+deb12u4` is `(2, 6)`.
+fn major_minor(version: &str) -> Option<(u32, u32)> {
+    // What stands before a colon is Debian's epoch.
+    let mut parts = version.rsplit(':').next()?.split(['.', '-', '+', '~']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// A file of the admin's own that has a key which follows from the inventory: Synapse takes the last

@@ -265,3 +265,23 @@ fn a_file_of_the_admins_must_not_replace_what_follows_from_the_inventory() {
     one_refusal(&plan, &[path, "instance_map", "delete"]);
     assert_eq!(plan.notes, [format!("{path} on hs1 has report_stats, which wins over the inventory's")]);
 }
+
+#[test]
+fn haproxy_older_than_its_configuration_needs_is_refused_before_anything() {
+    let world = World::bare(&SMALL.replace("kind: nginx", "kind: haproxy"));
+    let with = |os: (&str, &str), package: Option<&str>| {
+        let mut facts = world.facts();
+        let hs1 = facts.get_mut("hs1").unwrap();
+        (hs1.os_id, hs1.os_version) = (os.0.to_owned(), os.1.to_owned());
+        hs1.packages.extend(package.map(|version| ("haproxy".to_owned(), version.to_owned())));
+        world.plan_over(&facts)
+    };
+    one_refusal(&with(("ubuntu", "22.04"), None), &["distribution's HAProxy 2.4", "2.6 or later", "nginx"]);
+    one_refusal(
+        &with(("ubuntu", "22.04"), Some("2.4.24-0ubuntu0.22.04.1")),
+        &["HAProxy 2.4", "2.6 or later"],
+    );
+    assert_eq!(with(("ubuntu", "22.04"), Some("2.8.5-1ppa1~jammy")).refusals, []);
+    assert_eq!(with(("debian", "12"), None).refusals, []);
+    assert_eq!(with(("ubuntu", "24.04"), Some("2.8.5-1ubuntu3")).refusals, []);
+}
