@@ -47,8 +47,8 @@ fn screen(resources: &[Resource]) -> String {
     let mut out = String::new();
     for resource in resources {
         match &resource.body {
-            Body::File { owner, group, mode, content, set, inputs_of, .. } => {
-                let readers: Vec<&String> = inputs_of.keys().collect();
+            Body::File { owner, group, mode, content, set, inputs_of, reread_by, .. } => {
+                let readers: Vec<&String> = inputs_of.keys().chain(reread_by.keys()).collect();
                 out += &format!("{} {owner}:{group} {mode} {set:?} read by {readers:?}\n", resource.address);
                 for line in content.redacted().lines() {
                     out += &format!("    | {line}\n");

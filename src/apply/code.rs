@@ -180,6 +180,10 @@ impl Frame {
                 self.call(["reload_unit", &service.unit]);
                 self.await_ready(service, "");
             }
+            Action::Reread { service } => {
+                self.call(["reread_unit", &service.unit]);
+                self.await_ready(service, "");
+            }
             Action::Enable { units } => {
                 self.call(["enable_units"].into_iter().chain(units.iter().map(String::as_str)));
             }

@@ -11,6 +11,7 @@ use crate::facts::{HostFacts, record::Started};
 use crate::plan::Plan;
 use crate::plan::input::unknown_revision;
 use crate::plan::remember::remembered;
+use crate::plan::service::digest;
 use crate::plan::step::{Action, Step};
 use crate::plan::target::Targeted;
 use crate::plan::values::KNOWN_AFTER_APPLY;
@@ -107,6 +108,7 @@ impl<'a> Ledger<'a> {
             let Some(mut entry) = record.entries.get(address).cloned() else { continue };
             if let Some(started) = &mut entry.started {
                 started.owed = Some(reason.clone());
+                started.rereads = self.rereads(&step.host, address);
                 // It is owed to what runs now, whoever started that.
                 if let Some(unit) = self.facts[&step.host].units.get(unit_of(address)) {
                     started.invocation.clone_from(&unit.invocation);
@@ -129,6 +131,16 @@ impl<'a> Ledger<'a> {
             }
         }
         lines
+    }
+
+    /// Digest of what a service reads, if it is about to take it over without a restart.
+    fn rereads(&self, host: &str, address: &str) -> Option<String> {
+        let about = |step: &&Step| {
+            step.host == host
+                && matches!(&step.action, Action::Reread { service } if service.unit == unit_of(address))
+        };
+        self.plan.steps.iter().find(about)?;
+        Some(digest(&self.plan.entries.get(address)?.started.as_ref()?.inputs))
     }
 
     /// What a step completes, and the cluster it restarts on the way: that one is stopped for a
@@ -272,8 +284,8 @@ impl<'a> Ledger<'a> {
                 if awaited.contains(&name) { promised() } else { seen.unwrap_or_default() };
             let reloads = entry.meta.get("reload").is_some_and(|reload| reload == "true");
             let workers = if reloads { workers } else { String::new() };
-            *started =
-                Started { invocation, workers, inputs: std::mem::take(&mut started.inputs), owed: None };
+            let inputs = std::mem::take(&mut started.inputs);
+            *started = Started { invocation, workers, inputs, owed: None, rereads: None };
         }
         Some(entry)
     }

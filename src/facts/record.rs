@@ -76,6 +76,9 @@ pub struct Started {
     /// Set while something it has read is being replaced: the reason for the restart still owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<String>,
+    /// With `owed`: reading again while it runs is enough, if what it reads then has this digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rereads: Option<String>,
 }
 
 /// The topology as main's host remembers it.

@@ -37,6 +37,8 @@ pub(super) struct Declaration {
     pub inputs_of: Option<Value>,
     /// Unit → label → digest: what each unit reads of the file.
     pub projection: Option<Value>,
+    /// Units that read the whole file again while they run.
+    pub reread_by: Option<Value>,
     /// All other fields, not interpolated yet.
     pub fields: Map<String, Value>,
 }
@@ -82,6 +84,7 @@ impl Declaration {
             content: fields.shift_remove("content"),
             inputs_of: fields.shift_remove("inputs_of"),
             projection: fields.shift_remove("projection"),
+            reread_by: fields.shift_remove("reread_by"),
             fields,
         })
     }

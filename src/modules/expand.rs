@@ -112,10 +112,14 @@ fn body(module: &Module, declaration: &Declaration, scope: Scope<'_>) -> Result<
     if let Some(form) = &declaration.content {
         let content = content(module, form, scope).map_err(|problem| problem.inside("content"))?;
         let inputs = inputs(declaration, &content, scope)?;
+        let rereading = units(declaration.reread_by.as_ref(), "reread_by", scope)?;
+        let rereading: IndexMap<String, String> =
+            rereading.into_iter().map(|unit| (unit, content.digest())).collect();
         fields.insert("content".into(), json(&content)?);
         fields.insert("inputs_of".into(), json(&inputs)?);
-    } else if declaration.projection.is_some() {
-        return Err(Problem::new("projection is for files with content"));
+        fields.insert("reread_by".into(), json(&rereading)?);
+    } else if declaration.projection.is_some() || declaration.reread_by.is_some() {
+        return Err(Problem::new("projection and reread_by are for files with content"));
     } else if declaration.inputs_of.is_some() {
         let Some(minimum) = fields.get("minimum") else {
             return Err(Problem::new("inputs_of is for files with content and for directives"));
@@ -152,10 +156,15 @@ fn inputs(
 
 /// Units that `inputs_of` names.
 fn readers(declaration: &Declaration, scope: Scope<'_>) -> Result<Vec<String>, Problem> {
-    let Some(units) = &declaration.inputs_of else { return Ok(Vec::new()) };
-    let value = scope.resolve(units, plain).map_err(|problem| problem.inside("inputs_of"))?;
+    units(declaration.inputs_of.as_ref(), "inputs_of", scope)
+}
+
+/// The units of a list in `field`.
+fn units(list: Option<&Value>, field: &str, scope: Scope<'_>) -> Result<Vec<String>, Problem> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    let value = scope.resolve(list, plain).map_err(|problem| problem.inside(field))?;
     serde_json::from_value(value)
-        .map_err(|error| Problem::new(format!("no list of units: {error}")).inside("inputs_of"))
+        .map_err(|error| Problem::new(format!("no list of units: {error}")).inside(field))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Value, Problem> {

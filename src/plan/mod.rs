@@ -31,7 +31,7 @@ use crate::facts::record::{Attributes, Entry};
 use crate::resource::{Body, Resource, Stage};
 use change::{Cause, Change, Operation};
 pub use input::{Allow, Input};
-use service::{Reads, Writes};
+use service::{Outdated, Reads, Writes};
 pub use step::{Action, Step};
 
 /// What an apply would do. Serialises to the same bytes for the same input.
@@ -96,6 +96,8 @@ struct Considered<'a> {
     resource: &'a Resource,
     change: Option<Change>,
     reads: Reads,
+    /// A running service.
+    outdated: Option<Outdated>,
 }
 
 /// Compares desired and actual state and orders what has to be done.
@@ -164,19 +166,19 @@ fn consider_host<'a>(
         }
         entries.insert(resource.address.to_string(), entry_for(resource, values.desired, None));
         let diff_change = change.map(|change| with_diff(change, resource, facts));
-        let one = Considered { resource, change: diff_change, reads: Reads::default() };
+        let one = Considered { resource, change: diff_change, reads: Reads::default(), outdated: None };
         found.insert(resource.address.to_string(), one);
     }
     for resource in services {
         let entry = input.entry(&resource.address);
         let reads = service::reads(resource, resources, input);
-        let values = service::values(resource, facts, entry, &reads, &writes);
+        let (values, outdated) = service::values(resource, facts, entry, &reads, &writes);
         let mut change = compare(resource, &values, entry, input);
         if let Some(change) = &mut change {
             explain_service(change, &values, entry);
         }
         entries.insert(resource.address.to_string(), entry_for(resource, values.desired, Some(&reads)));
-        found.insert(resource.address.to_string(), Considered { resource, change, reads });
+        found.insert(resource.address.to_string(), Considered { resource, change, reads, outdated });
     }
     // Back into module order.
     considered.extend(resources.iter().filter_map(|resource| found.remove(&resource.address.to_string())));

@@ -13,6 +13,7 @@ use crate::facts::HostFacts;
 use crate::facts::host::UnitFact;
 use crate::facts::record::{Attributes, Entry};
 use crate::resource::{Body, Resource};
+use crate::secret::sha256_hex;
 
 /// What every service reads at start: label to digest.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,19 +22,31 @@ pub struct Reads {
     pub inputs: BTreeMap<String, String>,
     /// Paths among them, and the secrets' paths.
     pub paths: BTreeSet<String>,
+    /// Labels among them of what it reads again while it runs, when it is told to.
+    pub again: BTreeSet<String>,
+}
+
+/// A running process is not what it should be any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outdated {
+    /// One clause for people.
+    pub reason: String,
+    /// All that is needed is that it reads again what it reads again while it runs.
+    pub rereads: bool,
 }
 
 /// Collects what `resource` (a service) reads from all resources of its host.
 pub fn reads(resource: &Resource, host: &[&Resource], input: &Input<'_>) -> Reads {
     let mut reads = Reads::default();
-    let Body::Service { unit, inputs, secrets, .. } = &resource.body else { return reads };
-    for (label, digest) in inputs {
+    let Body::Service { unit, inputs, rereads, secrets, .. } = &resource.body else { return reads };
+    for (label, digest) in inputs.iter().chain(rereads) {
         reads.inputs.insert(label.clone(), digest.clone());
     }
+    reads.again.extend(rereads.keys().cloned());
     for other in host {
         match &other.body {
-            Body::File { path, inputs_of, content, .. } => {
-                if let Some(digest) = inputs_of.get(unit) {
+            Body::File { path, inputs_of, reread_by, content, .. } => {
+                if let Some(digest) = inputs_of.get(unit).or_else(|| reread_by.get(unit)) {
                     // Values of secrets in the file count as well as its text.
                     let revisions = content
                         .secrets()
@@ -43,6 +56,9 @@ pub fn reads(resource: &Resource, host: &[&Resource], input: &Input<'_>) -> Read
                         revisions.fold(digest.clone(), |digest, revision| format!("{digest} {revision}"));
                     reads.inputs.insert(path.clone(), digest);
                     reads.paths.insert(path.clone());
+                    if !inputs_of.contains_key(unit) {
+                        reads.again.insert(path.clone());
+                    }
                 }
             }
             // A line in a file that is not ours: its path is a label, but the file's age says nothing.
@@ -73,16 +89,16 @@ pub struct Writes {
     pub unfinished: BTreeSet<String>,
 }
 
-/// Desired and actual values of a service.
+/// Desired and actual values of a service, and why it is outdated if it is.
 pub fn values(
     resource: &Resource,
     facts: &HostFacts,
     entry: Option<&Entry>,
     reads: &Reads,
     writes: &Writes,
-) -> Values {
+) -> (Values, Option<Outdated>) {
     let Body::Service { unit, reload, .. } = &resource.body else {
-        return Values { desired: Attributes::new(), actual: None };
+        return (Values { desired: Attributes::new(), actual: None }, None);
     };
     let pairs = |active: &str, enabled: &str, configuration: &str, loaded: &str| {
         [("active", active), ("enabled", enabled), ("configuration", configuration), ("unit file", loaded)]
@@ -94,25 +110,30 @@ pub fn values(
     // A unit that nobody asked to run yet (its package's, or a template's next instance) is not there.
     let idle = |fact: &UnitFact| entry.is_none() && fact.load == "loaded" && fact.active == "inactive";
     let fact = facts.units.get(unit).filter(|fact| exists(fact) && !idle(fact));
+    // What does not run has read nothing.
+    let outdated = fact
+        .filter(|fact| is_active(fact))
+        .and_then(|fact| outdated(fact, facts, entry, reads, writes, *reload));
     let actual = fact.map(|fact| {
         let enabled = match fact.file_state.as_str() {
             "enabled" | "static" | "alias" | "indirect" | "generated" => "enabled",
             "" => "disabled",
             other => other,
         };
-        let configuration = if is_active(fact) {
-            match outdated(fact, facts, entry, reads, writes, *reload) {
-                Some(reason) => format!("outdated: {reason}"),
-                None => "current".to_owned(),
-            }
-        } else {
-            // What does not run has read nothing.
-            "current".to_owned()
+        let configuration = match &outdated {
+            Some(Outdated { reason, .. }) => format!("outdated: {reason}"),
+            None => "current".to_owned(),
         };
         let loaded = if fact.needs_reload { "changed since systemd read it" } else { "loaded" };
         pairs(&active(fact), enabled, &configuration, loaded)
     });
-    Values { desired, actual }
+    (Values { desired, actual }, outdated)
+}
+
+/// What stands for all that a process reads at start.
+pub fn digest(inputs: &BTreeMap<String, String>) -> String {
+    let text: String = inputs.iter().map(|(label, digest)| format!("{label}\n{digest}\n")).collect();
+    sha256_hex(text.as_bytes())
 }
 
 /// systemd knows the unit.
@@ -150,15 +171,18 @@ fn outdated(
     reads: &Reads,
     writes: &Writes,
     reload: bool,
-) -> Option<String> {
+) -> Option<Outdated> {
+    let restarts = |reason: String| Some(Outdated { reason, rereads: false });
     if let Some(path) =
         reads.paths.iter().chain(reads.inputs.keys()).find(|path| writes.edited.contains(*path))
     {
-        return Some(format!("somebody changed {path}; it may have read that"));
+        return restarts(format!("somebody changed {path}; it may have read that"));
     }
     let started = entry.and_then(|entry| entry.started.as_ref());
     if let Some(owed) = entry.and_then(|entry| owed(Some(fact), entry)) {
-        return Some(owed.to_owned());
+        // As long as it is told of nothing but what that apply was about to tell it.
+        let rereads = started.and_then(|started| started.rereads.as_ref()) == Some(&digest(&reads.inputs));
+        return Some(Outdated { reason: owed.to_owned(), rereads });
     }
     let known = started.map(|started| &started.inputs);
     let labels =
@@ -172,7 +196,10 @@ fn outdated(
     });
     if trusted {
         let differing: Vec<&str> = differing.collect();
-        return (!differing.is_empty()).then(|| format!("{} changed", list(&differing)));
+        return (!differing.is_empty()).then(|| Outdated {
+            reason: format!("{} changed", list(&differing)),
+            rereads: differing.iter().all(|label| reads.again.contains(*label)),
+        });
     }
     // An apply that died may have started it with what this plan takes back, and nobody wrote that down.
     let unfinished = entry.is_some_and(|entry| entry.pending.is_some())
@@ -180,19 +207,19 @@ fn outdated(
     let taken_back =
         |path: &&String| writes.changing.contains(*path) && (unfinished || writes.unfinished.contains(*path));
     if let Some(path) = reads.paths.iter().find(taken_back) {
-        return Some(format!("{path} changed, which an unfinished apply may have started it with"));
+        return restarts(format!("{path} changed, which an unfinished apply may have started it with"));
     }
     let differing: Vec<&str> = differing.filter(|label| writes.changing.contains(*label)).collect();
     if !differing.is_empty() {
-        return Some(format!("{} changed", list(&differing)));
+        return restarts(format!("{} changed", list(&differing)));
     }
     // Somebody else started it, and what it reads is in place already: is all of it older?
     let start = if reload { facts.workers_started(fact).unwrap_or(fact.started) } else { fact.started };
     for path in &reads.paths {
         match facts.paths.get(path) {
-            None => return Some(format!("{path} is new")),
+            None => return restarts(format!("{path} is new")),
             Some(found) if found.changed > start => {
-                return Some(format!("it was started before {path} changed"));
+                return restarts(format!("it was started before {path} changed"));
             }
             Some(_) => {}
         }

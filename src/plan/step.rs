@@ -240,6 +240,12 @@ pub enum Action {
         /// The service.
         service: Startable,
     },
+    /// Has a Synapse process read its log configuration and its cache factors again, and waits until it says
+    /// that it has.
+    Reread {
+        /// The service.
+        service: Startable,
+    },
     /// Enables services that run already.
     Enable {
         /// Units.
@@ -297,6 +303,7 @@ impl Action {
             Action::Start { services } => services.iter().map(|service| service.unit.as_str()).collect(),
             Action::Restart { service }
             | Action::Reload { service }
+            | Action::Reread { service }
             | Action::PreparePostgresql { restart: Some(service), .. } => vec![&service.unit],
             _ => Vec::new(),
         }
@@ -356,7 +363,7 @@ impl Action {
             },
             Action::Start { services } => format!("start {}", units(services)),
             Action::Restart { service } => format!("restart {}", service.unit),
-            Action::Reload { service } => format!("reload {}", service.unit),
+            Action::Reload { service } | Action::Reread { service } => format!("reload {}", service.unit),
             Action::Enable { units } => format!("enable {}", units.join(", ")),
             Action::Stop { unit, disable, .. } => {
                 format!("stop {}{unit}", if *disable { "and disable " } else { "" })

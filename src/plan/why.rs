@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::change::Operation;
-use super::{Input, Plan};
-use crate::resource::{Body, Resource};
+use super::change::{Change, Operation};
+use super::{Action, Input, Plan};
+use crate::resource::{Body, Content, Resource};
 use crate::secret::names_a_secret;
 use crate::topology::catalogue::Catalogue;
 use crate::topology::{Instance, Topology};
@@ -101,7 +101,7 @@ pub fn why(service: &Resource, plan: &Plan, input: &Input<'_>) -> Option<Why> {
         Operation::Delete | Operation::Forget => Does::Stop,
         Operation::Create => Does::Start,
         Operation::Update if fact.is_none() => Does::Start,
-        Operation::Update if *reload => Does::Reload,
+        Operation::Update if *reload || rereads(&service.address.host, unit, plan) => Does::Reload,
         Operation::Update => Does::Restart,
     });
     let mut why = Why {
@@ -116,10 +116,8 @@ pub fn why(service: &Resource, plan: &Plan, input: &Input<'_>) -> Option<Why> {
     };
     let differing = differing(&address, plan, input);
     for other in input.resources.iter().filter(|one| one.address.host == service.address.host) {
-        let Body::File { path, inputs_of, content, .. } = &other.body else { continue };
-        if !inputs_of.contains_key(unit) {
-            continue;
-        }
+        let Body::File { path, inputs_of, reread_by, content, .. } = &other.body else { continue };
+        let Some(read) = inputs_of.get(unit).or_else(|| reread_by.get(unit)) else { continue };
         let file = other.address.to_string();
         let changing = plan.changes.iter().find(|change| change.address == file);
         let changing = changing.filter(|change| {
@@ -132,7 +130,8 @@ pub fn why(service: &Resource, plan: &Plan, input: &Input<'_>) -> Option<Why> {
         }
         let before = facts.paths.get(path).and_then(|fact| fact.content.as_deref());
         let all = before.and_then(|before| keys(before, &content.redacted()));
-        let whole = inputs_of.get(unit) == Some(&content.digest());
+        let own = instance.is_some_and(|one| *path == own_file(input.topology, one));
+        let whole = own || *read == content.digest();
         let is_read = |key: &Key| whole || reads(instance, &key.key);
         let (mine, others): (Vec<Key>, Vec<Key>) =
             all.clone().unwrap_or_default().into_iter().partition(is_read);
@@ -141,7 +140,10 @@ pub fn why(service: &Resource, plan: &Plan, input: &Input<'_>) -> Option<Why> {
             (None, None) => Some("as it is to be already; the process was started before that".to_owned()),
             (None, Some(change)) if change.operation == Operation::Create => Some("new".to_owned()),
             (None, Some(change)) if change.attributes.iter().any(|(name, ..)| name == "secrets") => {
-                Some(format!("{}; it holds secrets, so its content stays on the host", change.reason))
+                Some(match holding(content, change, &service.address.host, input).as_slice() {
+                    [] => format!("{}; it holds secrets, so its content stays on the host", change.reason),
+                    keys => format!("{}: {}", keys.join(", "), change.reason),
+                })
             }
             (None, Some(change)) => Some(change.reason.clone()),
         };
@@ -161,6 +163,35 @@ pub fn why(service: &Resource, plan: &Plan, input: &Input<'_>) -> Option<Why> {
         }));
     }
     Some(why)
+}
+
+/// The file that only this process has.
+fn own_file(topology: &Topology, instance: &Instance) -> String {
+    format!("{}/conf/workers/{}.yaml", topology.root, instance.name)
+}
+
+/// Top-level keys with a secret that has another value than the file had when it was put in place.
+fn holding(content: &Content, change: &Change, host: &str, input: &Input<'_>) -> Vec<String> {
+    let had = change.attributes.iter().find(|(name, ..)| name == "secrets");
+    let had = had.and_then(|(_, before, _)| before.as_deref()).unwrap_or_default();
+    let marks: Vec<String> = content
+        .secrets()
+        .into_iter()
+        .filter(|name| !had.contains(&format!("{name}={}", input.revision(host, name))))
+        .map(|name| format!("<secret {name}>"))
+        .collect();
+    let Ok(Value::Object(keys)) = yaml::parse(&content.redacted()).map(|document| document.to_json()) else {
+        return Vec::new();
+    };
+    let holds = |value: &Value| marks.iter().any(|mark| value.to_string().contains(mark));
+    keys.into_iter().filter(|(_, value)| holds(value)).map(|(key, _)| key).collect()
+}
+
+/// The plan has it read again while it runs.
+fn rereads(host: &str, unit: &str, plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| {
+        step.host == host && matches!(&step.action, Action::Reread { service } if service.unit == unit)
+    })
 }
 
 /// Labels of what a service reads that are other than at its last start; none if nobody recorded that.

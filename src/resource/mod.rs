@@ -86,6 +86,10 @@ pub enum Body {
         /// of it. A unit that reads the whole file has the file's own digest (`Content::digest`).
         #[serde(default)]
         inputs_of: IndexMap<String, String>,
+        /// Units of this host that read it at start and again while they run, when they are told to
+        /// (SIGHUP), with the file's digest.
+        #[serde(default)]
+        reread_by: IndexMap<String, String>,
     },
     /// A number in a file that belongs to a package: `directive value;` raised to at least `minimum`.
     Directive {
@@ -145,6 +149,10 @@ pub enum Body {
         /// Things read at start that are no files of ours: label to digest, e.g. `venv`.
         #[serde(default)]
         inputs: IndexMap<String, String>,
+        /// Things among what it read at start that it reads again while it runs, when it is told to: label to
+        /// digest. One that goes is not forgotten by that; it needs a restart.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        rereads: IndexMap<String, String>,
         /// Names of secrets read at start.
         #[serde(default)]
         secrets: Vec<String>,

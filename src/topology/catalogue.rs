@@ -37,6 +37,8 @@ pub struct Catalogue {
     pub classes: Vec<Class>,
     /// Top-level key of the shared configuration → who reads it; absent: all.
     pub readers: IndexMap<String, Vec<Reader>>,
+    /// Key of the configuration to those of its parts that a running process reads again on SIGHUP.
+    pub rereads: IndexMap<String, Vec<String>>,
     /// What releases need and do to the database.
     pub releases: Releases,
     /// Keys of homeserver.yaml.
@@ -231,6 +233,7 @@ impl Catalogue {
             #[serde(rename = "format")]
             _format: u32,
             keys: IndexMap<String, Vec<Reader>>,
+            rereads: IndexMap<String, Vec<String>>,
         }
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -250,6 +253,7 @@ impl Catalogue {
             jobs: endpoints.jobs,
             classes: endpoints.classes,
             readers: readers.keys,
+            rereads: readers.rereads,
             releases: read("modules/homeserver/versions.yaml", RELEASES)?,
             keys: read("modules/homeserver/keys.yaml", KEYS)?,
             constraints: constraints.constraints,

@@ -306,6 +306,11 @@ impl Draft<'_> {
                 media,
                 config.as_ref(),
             ),
+            own_inputs: config
+                .as_ref()
+                .map(|own| projection::own_inputs(self.catalogue, own))
+                .unwrap_or_default(),
+            rereads: projection::rereads(self.catalogue, shared, config.as_ref(), &settings.logging()),
             config,
             environment: settings.environment(&self.root, &self.inventory.synapse.files),
             limits: settings.limits(),

@@ -1,4 +1,4 @@
-//! What each process reads of the shared configuration, as digests: why it restarts, or does not.
+//! What each process reads of its configuration, as digests: why it restarts, reads again, or does neither.
 //!
 //! The table is modules/homeserver/readers.yaml. Digests cover names of secrets, never values.
 
@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::catalogue::{Catalogue, Reader};
+use super::types::Logging;
 use crate::secret::sha256_hex;
 
 /// Top-level key → digest of its value, for the keys that this process reads. Keys that its own
@@ -17,10 +18,8 @@ pub(super) fn shared_inputs(
     media: bool,
     own: Option<&Map<String, Value>>,
 ) -> IndexMap<String, String> {
-    shared
-        .iter()
-        .filter(|(key, _)| own.is_none_or(|own| !own.contains_key(*key)))
-        .filter(|(key, value)| match catalogue.readers.get(*key) {
+    let read = shared.iter().filter(|(key, _)| own.is_none_or(|own| !own.contains_key(*key))).filter(
+        |(key, value)| match catalogue.readers.get(*key) {
             None => true,
             Some(readers) => readers.iter().any(|reader| match reader {
                 Reader::Main => own.is_none(),
@@ -30,7 +29,54 @@ pub(super) fn shared_inputs(
                     .as_array()
                     .is_some_and(|list| list.iter().any(|member| member.as_str() == Some(instance))),
             }),
+        },
+    );
+    digests(catalogue, read)
+}
+
+/// The same of a process' own file, all of which it reads.
+pub(super) fn own_inputs(catalogue: &Catalogue, own: &Map<String, Value>) -> IndexMap<String, String> {
+    digests(catalogue, own.iter())
+}
+
+/// Digests of what is read at start alone: without the parts that [`rereads`] has.
+fn digests<'a>(
+    catalogue: &Catalogue,
+    keys: impl Iterator<Item = (&'a String, &'a Value)>,
+) -> IndexMap<String, String> {
+    keys.filter_map(|(key, value)| {
+        let mut value = value.clone();
+        if let (Some(parts), Some(map)) = (catalogue.rereads.get(key), value.as_object_mut()) {
+            map.retain(|part, _| !parts.contains(part));
+            if map.is_empty() {
+                return None;
+            }
+        }
+        Some((key.clone(), sha256_hex(value.to_string().as_bytes())))
+    })
+    .collect()
+}
+
+/// What a running process takes over without a restart: label to digest. Of a key that stands in its own
+/// file the shared one counts for nothing.
+///
+/// A logger that is named no more keeps the level that it had (Python, `logging.config.dictConfig`), so each
+/// has a label of its own, whose going is seen.
+pub(super) fn rereads(
+    catalogue: &Catalogue,
+    shared: &Map<String, Value>,
+    own: Option<&Map<String, Value>>,
+    logging: &Logging,
+) -> IndexMap<String, String> {
+    let parts = catalogue.rereads.iter().flat_map(|(key, parts)| {
+        let value = own.and_then(|own| own.get(key)).or_else(|| shared.get(key));
+        parts.iter().map(move |part| {
+            // What is not there is at its default, to which a process goes back too.
+            let value = value.and_then(|value| value.get(part));
+            let digest = value.map_or_else(|| "-".to_owned(), |it| sha256_hex(it.to_string().as_bytes()));
+            (format!("{key}.{part}"), digest)
         })
-        .map(|(key, value)| (key.clone(), sha256_hex(value.to_string().as_bytes())))
-        .collect()
+    });
+    let loggers = logging.loggers.iter().map(|(name, level)| (format!("logger {name}"), level.clone()));
+    parts.chain(loggers).collect()
 }

@@ -143,6 +143,10 @@ pub struct Instance {
     pub config: Option<serde_json::Map<String, Value>>,
     /// Digest of what it reads of the shared configuration: label (top-level key) to digest.
     pub shared_inputs: IndexMap<String, String>,
+    /// The same of its own file.
+    pub own_inputs: IndexMap<String, String>,
+    /// What it reads again while it runs, when it is told to, of any file: label to digest.
+    pub rereads: IndexMap<String, String>,
     /// Environment of its unit, e.g. `SYNAPSE_CACHE_FACTOR`.
     pub environment: IndexMap<String, String>,
     /// What systemd keeps it to.

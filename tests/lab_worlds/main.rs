@@ -12,6 +12,7 @@ mod copied;
 mod every;
 mod federation;
 mod process;
+mod proxies;
 #[path = "../throwaway/sample.rs"]
 mod sample;
 mod table;
@@ -37,6 +38,7 @@ const SCENARIOS: &[Scenario] = &[
     ("the classic inventory", copied::classic),
     ("one of each, out of init", copied::one_of_each),
     ("how each process runs", process::as_the_inventory_says),
+    ("one proxy after the other", proxies::one_after_the_other),
 ];
 
 #[test]

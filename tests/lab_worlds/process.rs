@@ -7,7 +7,8 @@ const PROCESS: &str = include_str!("../data/labs/process.yaml");
 /// The rehearsal has a client served through nginx and an empty second plan; here is what it cannot see.
 pub fn as_the_inventory_says() {
     let module = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/labs/lab_rules.py");
-    let world = World::rehearse("process", &PROCESS.replace("MODULE", module));
+    let inventory = PROCESS.replace("MODULE", module);
+    let world = World::rehearse("process", &inventory);
     let sh = |script: &str| {
         let output = world.lab.exec("hs1", &["bash", "-c", script]).unwrap();
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -50,4 +51,52 @@ pub fn as_the_inventory_says() {
     let logs = sh("date -d yesterday +client.log.%F; ls /opt/matrix/log");
     let logs: Vec<&str> = logs.lines().collect();
     assert_eq!(logs[1..], ["client.log", logs[0]]);
+    what_is_read_again_restarts_nobody(&world, &inventory);
+    // Main alone takes nobody along; the target restarts all.
+    let ids = || {
+        sh(
+            "systemctl show --property=InvocationID --value matrix_main 'matrix_generic_worker@*' matrix_media",
+        )
+    };
+    let before = ids();
+    sh("systemctl restart matrix_main.service");
+    let (old, new): (Vec<&str>, String) = (before.split_whitespace().collect(), ids());
+    let kept = new.split_whitespace().filter(|id| old.contains(id)).count();
+    assert_eq!((kept, old.len()), (6, 7), "{before}\n\n{new}");
+    sh("systemctl restart matrix.target");
+    assert!(!ids().split_whitespace().any(|id| new.contains(id)), "{new}");
+    eprintln!("seen   main restarts alone, the target restarts all");
+}
+
+/// Log levels, and factors of caches, come into force in processes that go on running.
+fn what_is_read_again_restarts_nobody(world: &World, inventory: &str) {
+    let sh = |script: &str| {
+        let output = world.lab.exec("hs1", &["bash", "-c", script]).unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let (client, sync) = ("matrix_generic_worker@client.service", "matrix_generic_worker@sync.service");
+    let pids = || sh(&format!("systemctl show --property=MainPID --value {client} {sync}"));
+    let before = pids();
+    let debugged = || sh("grep -c ' - DEBUG - ' /opt/matrix/log/client.log");
+    assert_eq!(debugged(), "0");
+    let changed = inventory
+        .replace("keep: 3}", "keep: 3, level: DEBUG}")
+        .replace("nice: 5,", "nice: 5, config: {caches: {global_factor: 2.0}},");
+    let text = world.apply_in_lab(&changed);
+    for unit in [client, sync] {
+        assert!(text.contains(&format!("reload {unit}")), "{text}");
+    }
+    assert!(!text.contains("hs1: restart"), "{text}");
+    assert_eq!(pids(), before, "{text}");
+    sh(
+        "exec 3<> /dev/tcp/127.0.0.1/80; printf 'GET /_matrix/client/v3/login HTTP/1.0\\r\\nHost: process.example\\r\\n\\r\\n' >&3; cat <&3",
+    );
+    assert_ne!(debugged(), "0");
+    let factor = sh(
+        "journalctl --quiet --no-pager -u 'matrix_generic_worker@sync' --grep \"Reloading config section 'caches'\" | wc -l",
+    );
+    assert_ne!(factor, "0");
+    eprintln!(
+        "seen   log levels and a cache factor taken over by {client} and {sync}, process ids as before"
+    );
 }

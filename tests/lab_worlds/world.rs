@@ -25,6 +25,7 @@ const PASSWORD: &str = "throwaway password of a throwaway host";
 pub struct World {
     /// Its hosts.
     pub lab: Lab,
+    name: String,
     inventory: String,
     _removed: Option<Removed>,
 }
@@ -38,7 +39,7 @@ impl World {
         let file = format!("{name}.yaml");
         std::fs::write(directory.path().join(&file), inventory).unwrap();
         if let Some(lab) = Lab::find(&name).ok().filter(|_| removed.is_none()) {
-            return Self { lab, inventory: inventory.to_owned(), _removed: removed };
+            return Self { lab, name, inventory: inventory.to_owned(), _removed: removed };
         }
         let answer = program(directory.path(), &["rehearse", "--keep", "--warm", &file]);
         let answer = answer.exits(0);
@@ -46,7 +47,7 @@ impl World {
         if let Some(proven) = answer.text.lines().find(|line| line.contains("requests answered rightly")) {
             eprintln!("seen   {proven}");
         }
-        Self { lab, inventory: inventory.to_owned(), _removed: removed }
+        Self { lab, name, inventory: inventory.to_owned(), _removed: removed }
     }
 
     /// Boots the hosts of an inventory and provisions nothing.
@@ -54,12 +55,12 @@ impl World {
     pub fn boot(name: &str, inventory: &str) -> Self {
         let (name, removed) = named(name);
         if let (Ok(lab), None) = (Lab::find(&name), &removed) {
-            return Self { lab, inventory: inventory.to_owned(), _removed: removed };
+            return Self { lab, name, inventory: inventory.to_owned(), _removed: removed };
         }
         let (parsed, found) = synprov::inventory::parse(inventory);
         let parsed = parsed.unwrap_or_else(|| panic!("{found:?}"));
         let spec = lab_spec(&parsed, &name, Distro::Debian12, Flavour::Warm, Outward::Indexes);
-        Self { lab: Lab::up(&spec).unwrap(), inventory: inventory.to_owned(), _removed: removed }
+        Self { lab: Lab::up(&spec).unwrap(), name, inventory: inventory.to_owned(), _removed: removed }
     }
 
     /// Applies an inventory of one host as it is, with nothing stood in but the host's address and key.
@@ -74,6 +75,19 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("inventory.yaml"), inventory.replace(written, &real)).unwrap();
         program(directory.path(), &["apply", "--yes", "--diff", "none"]).exits(0);
+    }
+
+    /// Applies another inventory to the rehearsed hosts, with what stands in for the real ones, and gives what
+    /// was said; a second plan must be empty.
+    #[track_caller]
+    pub fn apply_in_lab(&self, inventory: &str) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let file = format!("{}.yaml", self.name);
+        std::fs::write(directory.path().join(&file), inventory).unwrap();
+        let done = program(directory.path(), &["apply", "--lab", "--yes", "--diff", "none", &file]);
+        let text = done.exits(0).text;
+        program(directory.path(), &["plan", "--lab", "--detailed-exitcode", &file]).exits(0);
+        text
     }
 
     /// What the inventory means in the lab; ports may differ, nobody asks for them here.

@@ -40,7 +40,9 @@ pub fn brought(plan: &Plan) -> Vec<&str> {
     for step in &plan.steps {
         match &step.action {
             Action::Start { services } => units.extend(services.iter().map(|one| one.unit.as_str())),
-            Action::Restart { service } | Action::Reload { service } => units.push(&service.unit),
+            Action::Restart { service } | Action::Reload { service } | Action::Reread { service } => {
+                units.push(&service.unit);
+            }
             _ => {}
         }
     }

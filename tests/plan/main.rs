@@ -20,6 +20,7 @@ mod page;
 mod perform;
 mod properties;
 mod reading;
+mod rereads;
 mod restarts;
 mod saved;
 mod status;

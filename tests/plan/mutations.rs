@@ -93,8 +93,8 @@ impl Expected {
     fn readers(&mut self, world: &World, host: &str, path: &str) {
         for file in world.of(host) {
             let (readers, secret): (Vec<String>, Option<&str>) = match &file.body {
-                Body::File { path: of, inputs_of, .. } if of == path => {
-                    (inputs_of.keys().cloned().collect(), None)
+                Body::File { path: of, inputs_of, reread_by, .. } if of == path => {
+                    (inputs_of.keys().chain(reread_by.keys()).cloned().collect(), None)
                 }
                 Body::Secret { name, path: of, .. } if of == path => (Vec::new(), Some(name)),
                 _ => continue,
@@ -231,9 +231,10 @@ fn touched(world: &World, host: &str, path: &str, expected: &mut Expected) {
     let record = machine.recorded();
     for service in world.of(host) {
         let Body::Service { unit, .. } = &service.body else { continue };
-        let reads = world.of(host).into_iter().any(
-            |one| matches!(&one.body, Body::File { path: of, inputs_of, .. } if of == path && inputs_of.contains_key(unit)),
-        );
+        let reads = world.of(host).into_iter().any(|one| {
+            matches!(&one.body, Body::File { path: of, inputs_of, reread_by, .. }
+                if of == path && (inputs_of.contains_key(unit) || reread_by.contains_key(unit)))
+        });
         let started =
             record.entries.get(&service.address.to_string()).and_then(|entry| entry.started.clone());
         if reads && started.is_none_or(|started| started.invocation != machine.units[unit].invocation) {

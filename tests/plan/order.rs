@@ -26,7 +26,9 @@ fn ancestors(plan: &Plan) -> Vec<BTreeSet<usize>> {
 fn brought(step: &Step) -> Vec<&str> {
     match &step.action {
         Action::Start { services } => services.iter().map(|service| service.unit.as_str()).collect(),
-        Action::Restart { service } | Action::Reload { service } => vec![&service.unit],
+        Action::Restart { service } | Action::Reload { service } | Action::Reread { service } => {
+            vec![&service.unit]
+        }
         _ => Vec::new(),
     }
 }

@@ -227,6 +227,12 @@ impl World {
                 let (invocation, workers) = (unit.invocation.clone(), unit.newest_worker());
                 ledger.started(host, service.unit.clone(), invocation, workers);
             }
+            Action::Reread { service } => {
+                let unit = &self.machine(host).units[&service.unit];
+                assert_eq!(unit.active, "active", "reload of what does not run");
+                let invocation = unit.invocation.clone();
+                ledger.started(host, service.unit.clone(), invocation, String::new());
+            }
             Action::Enable { units } => {
                 units.iter().take(parts).for_each(|unit| enable(self.machine(host), unit));
             }

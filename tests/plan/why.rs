@@ -73,3 +73,24 @@ fn a_restart_that_is_owed_names_the_file_that_is_in_place_already() {
     assert_eq!(all[0].does, Some(Does::Restart), "{text}");
     assert!(text.contains("it was started before /opt/matrix/conf/workers/client.yaml changed"), "{text}");
 }
+
+#[test]
+fn a_key_whose_secret_has_a_new_value_is_named() {
+    let with = SMALL.replace("event_cache_size: 10K", "email: {smtp_pass: {secret: smtp}}");
+    let mut world = World::model(&with);
+    let old = world.values.insert("smtp".to_owned(), "another".to_owned());
+    assert!(old.is_some());
+    let (all, text) = asked(&world, "client");
+    assert_eq!(all[0].does, Some(Does::Restart), "{text}");
+    assert!(text.contains("client.yaml  (email: it holds secret smtp, which has a new value)"), "{text}");
+}
+
+#[test]
+fn what_is_read_again_is_said_to_reload() {
+    let mut world = World::model(SMALL);
+    let quiet = "config: {event_cache_size: 10K}, logging: {level: WARNING}";
+    world.becomes(&SMALL.replace("config: {event_cache_size: 10K}", quiet));
+    let (all, text) = asked(&world, "client");
+    assert_eq!(all[0].does, Some(Does::Reload), "{text}");
+    assert!(text.contains("will reload: /opt/matrix/conf/log/client.yaml changed"), "{text}");
+}

@@ -134,6 +134,25 @@ reload_unit() { # UNIT: a reload that exits 0 may still have changed nothing: ne
     return 1
 }
 
+# Synapse reads some things again on SIGHUP, and says to systemd when it begins and when it has: the unit is
+# "reloading" in between, and remains so if that failed.
+reread_unit() { # UNIT
+    local pid before key value since='' sub=''
+    local -i deadline=$((SECONDS + 60))
+    pid=$(property "$1" MainPID) before=$(property "$1" StateChangeTimestampMonotonic)
+    [[ ${pid:-0} != 0 ]] && kill -HUP "$pid" || { explain "$1"; return 1; }
+    while ((SECONDS < deadline)); do
+        while IFS='=' read -r key value; do
+            case $key in StateChangeTimestampMonotonic) since=$value ;; SubState) sub=$value ;; esac
+        done < <(systemctl show --property=StateChangeTimestampMonotonic,SubState -- "$1")
+        [[ $since != "$before" && $sub == running ]] && return 0
+        sleep 0.1
+    done
+    complain "$1 was told to read its log configuration and its cache factors again, and did not say that it has"
+    explain "$1"
+    return 1
+}
+
 connections() { # PORT: established connections to a listener
     local port
     printf -v port '%04X' "$1"

@@ -80,6 +80,8 @@ fn instance(topology: &Topology, instance: &Instance) -> Value {
         "stage": instance.stage,
         "ready": instance.ready,
         "inputs": inputs,
+        "own_inputs": {&instance.unit: instance.own_inputs},
+        "rereads": instance.rereads,
         "secrets": instance.secrets,
         "logging": instance.logging,
         "config": instance.config,

@@ -133,9 +133,8 @@ pub(crate) fn holds(instance: &crate::topology::Instance) -> Vec<String> {
 
 /// The reason why a running service has to take its configuration over again.
 fn outdated(one: &Considered<'_>) -> Option<String> {
-    let change = one.change.as_ref()?;
-    let (_, before, _) = change.attributes.iter().find(|(name, ..)| name == "configuration")?;
-    Some(before.as_ref()?.strip_prefix("outdated: ")?.to_owned())
+    one.change.as_ref()?;
+    Some(one.outdated.as_ref()?.reason.clone())
 }
 
 /// The change is about this attribute, too.

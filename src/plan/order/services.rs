@@ -107,7 +107,13 @@ impl<'a> Builder<'a, '_> {
                     let units = vec![service.unit.clone()];
                     self.push(&host, Action::Enable { units }, "it would not start at boot", Vec::new());
                 }
-                let action = if reload { Action::Reload { service } } else { Action::Restart { service } };
+                // Of some things Synapse takes new ones over while it runs: nobody is cut off then.
+                let rereads = one.outdated.as_ref().is_some_and(|outdated| outdated.rereads);
+                let action = match (reload, rereads) {
+                    (true, _) => Action::Reload { service },
+                    (_, true) => Action::Reread { service },
+                    _ => Action::Restart { service },
+                };
                 self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
             }
             if !start.is_empty() {

@@ -264,7 +264,7 @@ fn processes(action: &Action) -> Vec<&str> {
     let named = |name: &'_ str| -> bool { unit(name).is_empty() };
     let units = match action {
         Action::Start { services } => services.iter().map(|service| service.unit.as_str()).collect(),
-        Action::Restart { service } => vec![service.unit.as_str()],
+        Action::Restart { service } | Action::Reread { service } => vec![service.unit.as_str()],
         Action::Stop { unit, .. } => vec![unit.as_str()],
         _ => return Vec::new(),
     };

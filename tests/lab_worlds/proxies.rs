@@ -1,0 +1,60 @@
+//! One proxy after the other on one host: HAProxy takes new routes over by a reload, nginx takes its place and
+//! gives it back.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, arrive, must};
+
+const PROXIES: &str = include_str!("../data/labs/proxies.yaml");
+
+pub fn one_after_the_other() {
+    let (haproxy, nginx) = (PROXIES.replace("KIND", "haproxy"), PROXIES.replace("KIND", "nginx"));
+    let world = World::rehearse("proxies", &haproxy);
+    let sh = |script: &str| {
+        let output = world.lab.exec("hs1", &["bash", "-c", script]).unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let client = world.client("matrix.proxies.example", "proxies");
+    let user = arrive(&client, "visitor");
+    let served = |by: &str| {
+        for port in [80, 443, 8448] {
+            let owner = sh(&format!("ss -Hltnp 'sport = :{port}'"));
+            assert!(owner.contains(&format!("\"{by}\"")), "{port}: {owner}");
+        }
+        let room = must(&client, Some(&user), "POST", "/_matrix/client/v3/createRoom", &json!({}));
+        let sync = must(&client, Some(&user), "GET", "/_matrix/client/v3/sync?timeout=0", &Value::Null);
+        assert!(sync["rooms"]["join"].get(room["room_id"].as_str().unwrap()).is_some(), "{sync}");
+        eprintln!("seen   {by} listens on 80, 443 and 8448, and a client is served through it");
+    };
+    served("haproxy");
+
+    // A pool more: its processes are known to HAProxy without a restart of it.
+    let unit = "matrix_haproxy.service";
+    let ids = || sh(&format!("systemctl show --property=MainPID,InvocationID {unit}"));
+    let before = ids();
+    let more = format!("{haproxy}  media: {{host: hs1, handles: [media]}}\n");
+    let text = world.apply_in_lab(&more);
+    assert!(text.contains(&format!("reload {unit}")) && !text.contains(&format!("restart {unit}")), "{text}");
+    assert_eq!(ids(), before);
+    assert!(sh("cat /etc/haproxy/matrix.cfg").contains("server media "));
+    served("haproxy");
+    eprintln!("seen   {unit} took a new pool over by a reload");
+
+    world.apply_in_lab(&nginx);
+    served("nginx");
+    assert_eq!(
+        sh(&format!(
+            "systemctl is-active {unit}; systemctl is-enabled {unit} 2>&1 | head -n 1; ls /etc/haproxy"
+        ))
+        .lines()
+        .next(),
+        Some("inactive")
+    );
+    assert!(!sh("ls /etc/haproxy").contains("matrix.cfg"));
+    eprintln!("seen   HAProxy has left, nginx is in its place");
+
+    world.apply_in_lab(&haproxy);
+    served("haproxy");
+    assert!(!sh("ls /etc/nginx/conf.d").contains("matrix"));
+    eprintln!("seen   nginx has left, HAProxy is in its place");
+}
