@@ -13,7 +13,9 @@ mod routing;
 mod selecting;
 mod site;
 mod snapshots;
+mod streams;
 mod synapse;
+mod traps;
 mod written;
 mod wrong;
 
