@@ -209,12 +209,22 @@ fn outdated(
     if let Some(path) = reads.paths.iter().find(taken_back) {
         return restarts(format!("{path} changed, which an unfinished apply may have started it with"));
     }
-    let differing: Vec<&str> = differing.filter(|label| writes.changing.contains(*label)).collect();
+    let start = if reload { facts.workers_started(fact).unwrap_or(fact.started) } else { fact.started };
+    // A part of a file has a label of its own: it changes if it differs and any file does.
+    let any = reads.paths.iter().any(|path| writes.changing.contains(path));
+    let part = |label: &str| any && reads.again.contains(label) && !label.starts_with('/');
+    let differing: Vec<&str> =
+        differing.filter(|label| writes.changing.contains(*label) || part(label)).collect();
     if !differing.is_empty() {
-        return restarts(format!("{} changed", list(&differing)));
+        // Nobody touched a file since that start: it runs with what the record knows after all.
+        let older = |path: &String| facts.paths.get(path).is_some_and(|found| found.changed <= start);
+        let known = !unfinished && reads.paths.iter().all(older);
+        return Some(Outdated {
+            reason: format!("{} changed", list(&differing)),
+            rereads: known && differing.iter().all(|label| reads.again.contains(*label)),
+        });
     }
     // Somebody else started it, and what it reads is in place already: is all of it older?
-    let start = if reload { facts.workers_started(fact).unwrap_or(fact.started) } else { fact.started };
     for path in &reads.paths {
         match facts.paths.get(path) {
             None => return restarts(format!("{path} is new")),

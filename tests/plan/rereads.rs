@@ -131,3 +131,27 @@ fn what_somebody_wrote_into_a_log_configuration_needs_a_restart() {
     let plan = world.plan();
     assert_eq!(both(&plan), (vec![], vec![CLIENT]), "{}", crate::tell(&plan));
 }
+
+#[test]
+fn a_process_that_somebody_restarted_reads_again_if_its_files_are_older() {
+    let level = with(", logging: {level: DEBUG}", "");
+    let factor =
+        SMALL.replace("event_cache_size: 10K", "event_cache_size: 10K, caches: {global_factor: 2.0}");
+    for after in [level, factor] {
+        let mut world = World::model(SMALL);
+        let now = world.tick();
+        world.machine("hs1").start(CLIENT, now, false);
+        let mut touched = world.clone();
+        world.becomes(&after);
+        let plan = world.plan();
+        assert_eq!(both(&plan), (vec![CLIENT], vec![]), "{}", crate::tell(&plan));
+        world.apply(&plan);
+        world.assert_settled();
+        // Something changed after that start: who knows what it has read.
+        let now = touched.tick();
+        touched.machine("hs1").node("/opt/matrix/conf/log/client.yaml").changed = now;
+        touched.becomes(&after);
+        let plan = touched.plan();
+        assert_eq!(both(&plan), (vec![], vec![CLIENT]), "{}", crate::tell(&plan));
+    }
+}
