@@ -502,3 +502,16 @@ fn a_lock_outlives_its_file() {
     assert!(ok && said == "locked\tfirst\n", "{said}");
     assert_eq!(mode(&scratch.path("run")), 0o700);
 }
+
+#[test]
+fn a_link_says_one_line_whatever_it_leads_to() {
+    let scratch = Scratch::new("target");
+    let (ok, said) = scratch.run(
+        r#"mkdir d; ln -s $'\e]0;owned\a\n\tpath\tx' d/f; paths=("$PWD/d/f"); want["$PWD/d/f"]=-; probe_paths"#,
+    );
+    assert!(ok, "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said:?}");
+    assert!(lines[0].starts_with("path\tsymbolic link\t"), "{said:?}");
+    assert!(lines[1].ends_with("/d/f\t?]0;owned???path?x"), "{said:?}");
+}

@@ -287,7 +287,8 @@ probe_paths() {
         IFS=$'\t' read -r type permissions owner group size changed path <<< "$row"
         say path "$type" "$permissions" "$owner" "$group" "$size" "$changed" "$path"
         if [[ $type == regular* ]]; then regular+=("$path"); bytes[$path]=$size; fi
-        [[ $type == 'symbolic link' ]] && say link "$path" "$(readlink -- "$path")"
+        # A target may hold anything, also what would be another line here.
+        if [[ $type == 'symbolic link' ]]; then row=$(readlink -- "$path"); say link "$path" "${row//[[:cntrl:]]/?}"; fi
     done
     ((${#regular[@]})) || return 0
     mapfile -t sums < <(sha256sum -- "${regular[@]}" 2> /dev/null)

@@ -33,6 +33,13 @@ pub fn nothing_is_left(table: &Table) {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         left.extend(text.lines().map(|line| format!("{host}: {line}")));
     }
+    for entry in std::fs::read_dir(table.site.kept().join("synprov/logs")).into_iter().flatten().flatten() {
+        let text = String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
+        let told = |(_, value): &(String, String)| text.contains(value.as_str());
+        left.extend(
+            table.canaries().iter().filter(|canary| told(canary)).map(|(name, _)| format!("{name} in a log")),
+        );
+    }
     assert!(left.is_empty(), "{left:#?}");
 }
 
@@ -77,13 +84,14 @@ pub fn plan_is_exact(table: &Table, theirs: bool) -> Plan {
 pub fn converges(table: &Table, plan: &Plan) {
     let answer = table.site.run(&["apply", "--yes", "-vvv", "--json"]).exits(0);
     said_no_secret(table, &answer);
-    let report: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let events = answer.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut steps: Vec<serde_json::Value> = events.filter(|event| event["type"] == "step_ends").collect();
+    steps.sort_by_key(|step| step["id"].as_u64());
     let word = |step: &serde_json::Value, key: &str| step[key].as_str().unwrap_or("?").to_owned();
-    let steps = report["steps"].as_array().unwrap();
     let done: Vec<String> =
         steps.iter().map(|step| format!("{} {}", word(step, "host"), word(step, "title"))).collect();
     assert_eq!(done, plan.steps(), "what is done is what the plan said");
-    assert!(steps.iter().all(|step| step["outcome"] == "done"), "{report:#}");
+    assert!(steps.iter().all(|step| step["outcome"] == "done"), "{steps:#?}");
     table.site.is_settled();
 }
 

@@ -103,6 +103,11 @@ impl Site {
         self.directory.join(name)
     }
 
+    /// What the program keeps of its runs is below this.
+    pub fn kept(&self) -> PathBuf {
+        self.path("state")
+    }
+
     /// Sets a variable of the program's environment.
     pub fn set_env(&self, name: &str, value: &str) {
         self.environment.borrow_mut().insert(name.to_owned(), value.to_owned());
@@ -118,7 +123,7 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_synprov"));
         command.args(arguments).current_dir(&self.directory).stdin(Stdio::null());
         command.env_remove("SYNPROV_INVENTORY").env_remove("SYNPROV_MODULES");
-        command.envs(&*self.environment.borrow());
+        command.env("XDG_STATE_HOME", self.kept()).envs(&*self.environment.borrow());
         command
     }
 
