@@ -37,13 +37,13 @@ unit: test-deps ## unit, property and command-line tests: no throwaway hosts
 	$(CARGO) test --locked
 
 lab: test-deps ## tests on throwaway hosts, a sample of the long ones (root)
-	SYNPROV_KILLS=$${SYNPROV_KILLS:-2} $(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_faults --test lab_table --test lab_worlds \
+	SYNPROV_KILLS=$${SYNPROV_KILLS:-2} $(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_faults --test lab_table --test lab_worlds --test lab_drift \
 		-- --ignored --nocapture --test-threads 1 --skip existing_installs --skip debian_13
 
 lint: test-deps ## formatting, clippy and shellcheck, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	cat src/facts/facts.sh src/facts/ready.sh src/apply/host/*.sh | shellcheck --shell=bash --severity=warning --exclude=SC2174 -
+	cat src/facts/*.sh src/apply/host/*.sh | shellcheck --shell=bash --severity=warning --exclude=SC2174 -
 	shellcheck --severity=warning .ci/run tools/* benches/*.sh docs/proof/run
 
 proof: build test-deps ## everything exhaustively, written to docs/proof/ with the date

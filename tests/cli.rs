@@ -346,3 +346,78 @@ fn why_names_what_it_knows_and_asks_the_hosts() {
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["units"].as_array().unwrap().len(), 0);
 }
+
+#[test]
+fn drift_of_an_unreachable_host_is_3_in_every_format_and_writes_nothing() {
+    let directory = directory_with(&unreachable());
+    let drift = |words: &[&str]| synprov(directory.path()).arg("drift").args(words).assert();
+    drift(&[])
+        .code(3)
+        .stdout(predicate::str::contains("could not be asked").and(predicate::str::contains("incomplete")))
+        .stderr("");
+    drift(&["--quiet"]).code(3).stdout("").stderr("");
+    let output = drift(&["--format", "json"]).code(3).stderr("").get_output().stdout.clone();
+    let document: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../schema/drift.schema.json")).unwrap();
+    jsonschema::validate(&schema, &document).unwrap();
+    assert_eq!((&document["complete"], &document["exit"]), (&false.into(), &3.into()));
+    drift(&["--format", "prometheus"]).code(3).stdout(predicate::str::contains("synprov_host_reachable"));
+    // A directory that is not there is an error, whatever was found.
+    drift(&["--format", "json", "--out", "nowhere/x.json"]).code(1).stdout("");
+    drift(&["--format", "json", "--out", "x.json"]).code(3).stdout("");
+    let written = std::fs::read(directory.path().join("x.json")).unwrap();
+    assert!(serde_json::from_slice::<serde_json::Value>(&written).is_ok());
+    let mut left: Vec<String> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["inventory.yaml", "x.json"], "no lock, no state, no half-written file");
+    for wrong in [
+        &["--quiet", "--format", "json"][..],
+        &["--notify", "mail"],
+        &["--notify", "command:[]"],
+        &["--limit", "x"],
+    ] {
+        drift(wrong).code(64);
+    }
+}
+
+#[test]
+fn drift_notifies_only_when_the_outcome_is_another() {
+    let directory = directory_with(&unreachable());
+    let log = directory.path().join("log");
+    let run = |command: &str, code: i32| {
+        synprov(directory.path())
+            .env_remove("XDG_STATE_HOME")
+            .args(["drift", "--quiet", "--notify", command])
+            .assert()
+            .code(code)
+            .stdout("");
+        std::fs::read_to_string(&log).unwrap_or_default()
+    };
+    // A command that fails is an error, and is run again by the next run.
+    assert_eq!(run("command:['false']", 1), "");
+    assert_eq!(run("command:[no-such-program]", 1), "");
+    let tell = "command:[sh, -c, 'echo $SYNPROV_BEFORE $SYNPROV_STATE $SYNPROV_EXIT $SYNPROV_SERVER_NAME >> log; cat >> log']";
+    let first = run(tell, 3);
+    assert!(first.starts_with("clean incomplete 3 example.org\n"), "{first}");
+    assert!(first.contains("could not be asked"), "{first}");
+    assert_eq!(run(tell, 3), first, "the same again is not told");
+    let state = directory.path().join(".local/state/synprov/drift");
+    let files: Vec<_> = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1);
+    // A file that nobody can read counts as nothing found: told once too often rather than not at all.
+    std::fs::write(&files[0], "{").unwrap();
+    assert_eq!(run(tell, 3).len(), 2 * first.len());
+    std::fs::remove_file(&files[0]).unwrap();
+    std::fs::remove_dir(&state).unwrap();
+    std::fs::write(&state, "no directory").unwrap();
+    synprov(directory.path())
+        .env_remove("XDG_STATE_HOME")
+        .args(["drift", "--quiet", "--notify", "command:['true']"])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("the next run notifies again"));
+}

@@ -65,6 +65,7 @@ pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, 
             routes: runs_synapse(topology, &target.name).then(|| topology.routes_check(&target.name)),
             reaches: of(&target.name).into_iter().map(port).collect(),
             states: false,
+            watch: String::new(),
         })
         .collect();
     let answers = gather(&asked, &topology.server_name, &random_token(), usize::from(arguments.forks));

@@ -74,7 +74,7 @@ pub const HELP: &str = "\
 Exit codes:
   0    done, or nothing to do
   1    error, also a declined prompt
-  2    changes (plan --detailed-exitcode)
+  2    changes (plan --detailed-exitcode), drift (drift)
   3    a host could not be asked; the answer is incomplete, and apply changed nothing
   4    refused: something changed since the plan was shown or saved
   5    another run holds a host's lock

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use super::load::Loaded;
 use super::{Exit, HostArgs, Output};
 use crate::facts::loader::random_token;
-use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather};
+use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather, watched};
 use crate::inventory::SecretSource;
 use crate::plan::target::{NoTarget, Targeted, choose};
 use crate::plan::{Allow, Input, Plan, plan};
@@ -124,17 +124,33 @@ pub fn exit_of(errors: &[(String, HostError)]) -> Exit {
     })
 }
 
-/// Reads the controller's secrets and asks all hosts.
+/// Reads the controller's secrets and asks all hosts; tells the person which could not be had.
 pub fn survey(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<Surveyed, Exit> {
-    ask(loaded, arguments, false, output)
+    let surveyed = ask(loaded, arguments, Extent::Plan, output)?;
+    tell(&surveyed.errors, output);
+    Ok(surveyed)
 }
 
 /// The same, and what each process is like at this moment.
 pub fn survey_states(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<Surveyed, Exit> {
-    ask(loaded, arguments, true, output)
+    let surveyed = ask(loaded, arguments, Extent::States, output)?;
+    tell(&surveyed.errors, output);
+    Ok(surveyed)
 }
 
-fn ask(loaded: &Loaded, arguments: &HostArgs, states: bool, output: &Output) -> Result<Surveyed, Exit> {
+/// How much hosts are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What a plan stands on.
+    Plan,
+    /// And what each process is like at this moment.
+    States,
+    /// And what else somebody could have changed.
+    Drift,
+}
+
+/// Reads the controller's secrets and asks all hosts. Which of them could not be had, nobody is told yet.
+pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Output) -> Result<Surveyed, Exit> {
     let excluded = excluded(loaded, &arguments.limit, "--limit", output)?;
     let secrets = controller_secrets(loaded, output)?;
     let nonce = random_token();
@@ -146,16 +162,21 @@ fn ask(loaded: &Loaded, arguments: &HostArgs, states: bool, output: &Output) -> 
         let target = target(loaded, host, arguments)?;
         transports.push((transport::choose(&target.address), target));
     }
+    let of = |host: &str| loaded.resources.iter().filter(|one| one.address.host == host).collect::<Vec<_>>();
     let asked: Vec<Asked<'_>> = transports
         .iter()
         .map(|(transport, target)| Asked {
             target: target.clone(),
             become_root: loaded.inventory.hosts.get(&target.name).is_some_and(|host| host.r#become),
             transport: transport.as_ref(),
-            resources: loaded.resources.iter().filter(|one| one.address.host == target.name).collect(),
+            resources: of(&target.name),
             routes: None,
             reaches: Vec::new(),
-            states,
+            states: extent == Extent::States,
+            watch: match extent {
+                Extent::Drift => watched::request(&loaded.topology, &target.name, &of(&target.name)),
+                Extent::Plan | Extent::States => String::new(),
+            },
         })
         .collect();
     let answers = gather(&asked, &loaded.topology.server_name, &nonce, usize::from(arguments.forks));
@@ -169,7 +190,6 @@ fn ask(loaded: &Loaded, arguments: &HostArgs, states: bool, output: &Output) -> 
             Err(error) => errors.push((host, error)),
         }
     }
-    tell(&errors, output);
     let allow = Allow { adopt: arguments.adopt, datastore_restart: arguments.allow_datastore_restart };
     Ok(Surveyed { connections, facts, errors, excluded, nonce, secrets, hashes, allow, targeted: None })
 }

@@ -5,6 +5,7 @@ mod against_host;
 mod apply;
 mod check;
 mod clock;
+mod drift;
 mod exit;
 mod firewall;
 mod generate;
@@ -38,7 +39,7 @@ pub use panic::guarded;
 /// Matrix Synapse with workers on your hosts, planned and applied over plain SSH
 ///
 /// One inventory describes hosts and workers. `check` reads it offline, `plan` shows what differs on
-/// the hosts and why, `apply` does exactly that, `rehearse` does it on throwaway hosts first.
+/// the hosts and why, `apply` does exactly that, `drift` tells cron who else changed them, `rehearse` does it on throwaway hosts first.
 #[derive(Debug, Parser)]
 #[command(name = "synprov", version, after_help = exit::HELP, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -66,6 +67,8 @@ enum Command {
     Why(why::WhyArgs),
     /// Show a plan that `plan --out` saved, without asking a host
     Show(show::ShowArgs),
+    /// Say whether anybody but synprov changed the hosts: silent and exit 0 if not, made for cron
+    Drift(drift::DriftArgs),
     /// Show the plan, ask, and do it; or do exactly what a saved plan says
     Apply(apply::ApplyArgs),
     /// Show how each process is: state, readiness, version, memory, and whether it runs with today's configuration
@@ -170,6 +173,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Init(arguments) => init::run(arguments, &output),
         Command::Check(arguments) => check::run(&arguments, &output),
         Command::Plan(arguments) => plan::run(&arguments, &output),
+        Command::Drift(arguments) => drift::run(&arguments, &output),
         Command::Why(arguments) => why::run(&arguments, &output),
         Command::Show(arguments) => show::run(&arguments, &output),
         Command::Apply(arguments) => apply::run(&arguments, &output),

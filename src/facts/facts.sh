@@ -12,7 +12,7 @@ say() { # FIELD...: one line of the answer
 }
 
 declare -A ready=() want=() secretful=() known_unit=() reloads=() recorded=()
-declare -a reaches=() paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=()
+declare -a reaches=() paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=() watches=()
 mode='' state='' nonce='' who='' pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python=''
 
 read_request() {
@@ -41,6 +41,7 @@ read_request() {
             serving) serving_user=$a serving_python=$b ;;
             reaches) reaches+=("$a"$'\t'"$b") ;;
             ready) ready[$a]+=${b:+$b$'\t'} ;;
+            watch) watches+=("$a"$'\t'"$b") ;;
             end) return 0 ;;
             *) say error "request: unknown line $kind"; return 1 ;;
         esac
@@ -280,12 +281,12 @@ read_digests() {
 probe_paths() {
     ((${#paths[@]})) || return 0
     local -a rows=() regular=() sums=()
-    local row type permissions owner group size changed path sum budget=4194304
+    local row type permissions owner group size changed touched path sum budget=4194304
     local -A bytes=()
-    mapfile -t rows < <(stat --printf '%F\t%a\t%U\t%G\t%s\t%.6Y\t%n\n' -- "${paths[@]}" 2> /dev/null)
+    mapfile -t rows < <(stat --printf '%F\t%a\t%U\t%G\t%s\t%.6Y\t%.6Z\t%n\n' -- "${paths[@]}" 2> /dev/null)
     for row in "${rows[@]}"; do
-        IFS=$'\t' read -r type permissions owner group size changed path <<< "$row"
-        say path "$type" "$permissions" "$owner" "$group" "$size" "$changed" "$path"
+        IFS=$'\t' read -r type permissions owner group size changed touched path <<< "$row"
+        say path "$type" "$permissions" "$owner" "$group" "$size" "$changed" "$touched" "$path"
         if [[ $type == regular* ]]; then regular+=("$path"); bytes[$path]=$size; fi
         # A target may hold anything, also what would be another line here.
         if [[ $type == 'symbolic link' ]]; then row=$(readlink -- "$path"); say link "$path" "${row//[[:cntrl:]]/?}"; fi
@@ -353,7 +354,8 @@ probe_reaches() {
 
 # Independent probes run side by side; their answers are put out one after the other.
 probe() {
-    local units_out packages_out postgresql_out others_out reaches_out
+    local units_out packages_out postgresql_out others_out reaches_out watched_out
+    ((${#watches[@]})) && exec {watched_out}< <(probe_watched)
     exec {postgresql_out}< <(probe_postgresql) {units_out}< <(probe_units) \
         {packages_out}< <(probe_packages) {others_out}< <(probe_secrets; probe_venvs) \
         {reaches_out}< <(probe_reaches)
@@ -365,8 +367,9 @@ probe() {
     cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
     probe_registered
     cat "/dev/fd/$reaches_out"
-    # Defined in ready.sh, which comes along where this is asked.
+    # Defined in ready.sh and watch.sh, which come along where this is asked.
     ((${#ready[@]})) && probe_states
+    ((${#watches[@]})) && cat "/dev/fd/$watched_out"
     say end facts
 }
 

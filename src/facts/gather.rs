@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::conversation::{Conversation, Heard};
 use super::host::HostFacts;
@@ -22,6 +22,9 @@ pub const SCRIPT: &str = include_str!("facts.sh");
 /// The same with what says whether a process is ready.
 const STATES: &str = concat!(include_str!("facts.sh"), "\n", include_str!("ready.sh"));
 
+/// The facts script of a drift run.
+const WATCH: &str = concat!(include_str!("facts.sh"), include_str!("watch.sh"));
+
 /// One host to ask.
 pub struct Asked<'a> {
     /// How to reach it.
@@ -38,6 +41,8 @@ pub struct Asked<'a> {
     pub reaches: Vec<Port>,
     /// Also what each service's process is like and whether it is ready; a plan does not ask.
     pub states: bool,
+    /// What only a drift run asks: lines by [`super::watched::request`]; empty: nothing.
+    pub watch: String,
 }
 
 /// A logged-in host.
@@ -76,14 +81,31 @@ pub fn gather(hosts: &[Asked<'_>], server_name: &str, nonce: &str, forks: usize)
 
 fn ask(host: &Asked<'_>, server_name: &str, nonce: &str) -> Result<(Connection, HostFacts), HostError> {
     let mut session = host.transport.connect(&host.target)?;
-    let also = Also { routes: host.routes.as_ref(), reaches: &host.reaches, states: host.states };
+    let also = Also {
+        routes: host.routes.as_ref(),
+        reaches: &host.reaches,
+        states: host.states,
+        watch: &host.watch,
+    };
     let request = request(Mode::Facts, server_name, nonce, "-", &host.resources, also);
-    let script = if host.states { STATES } else { SCRIPT };
+    let script = match (host.states, host.watch.is_empty()) {
+        (true, _) => STATES,
+        (false, false) => WATCH,
+        (false, true) => SCRIPT,
+    };
+    let before = clock();
     let mut conversation = Conversation::start(session.as_mut(), host.become_root, script, &request)?;
-    let facts = hear_facts(&mut conversation)?;
+    let mut facts = hear_facts(&mut conversation)?;
+    facts.watched.asked = Some((before, clock()));
     drop(conversation);
     fit(&facts)?;
     Ok((Connection { name: host.target.name.clone(), session, become_root: host.become_root }, facts))
+}
+
+/// This machine's clock, microseconds since the epoch.
+fn clock() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Reads one whole answer of the facts script.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::record::Record;
 use super::request::Port;
+use super::watched::Watched;
 
 /// Everything one exec found out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -55,6 +56,8 @@ pub struct HostFacts {
     pub keys: BTreeMap<String, Vec<String>>,
     /// PostgreSQL, where it was asked about and there is one.
     pub postgresql: Option<PostgresqlFact>,
+    /// What only a drift run asks.
+    pub watched: Watched,
     /// The record.
     pub record: Record,
 }
@@ -87,6 +90,8 @@ pub struct PathFact {
     pub size: u64,
     /// Last change of the content, microseconds since the epoch.
     pub changed: i64,
+    /// Last change of content, rights or name, microseconds since the epoch.
+    pub touched: i64,
     /// Target of a link.
     pub link: Option<String>,
     /// SHA-256 of a file without secrets.

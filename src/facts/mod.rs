@@ -9,9 +9,11 @@ pub mod loader;
 pub mod record;
 pub mod reply;
 pub mod request;
+pub mod watched;
 
 pub use conversation::{HostError, HostErrorKind};
 pub use gather::{Asked, Connection, gather};
 pub use host::HostFacts;
 pub use record::Record;
 pub use request::Port;
+pub use watched::Watched;

@@ -75,7 +75,7 @@ impl Reply {
             ("os", ["ID", text]) => facts.os_id = (*text).to_owned(),
             ("os", ["VERSION_ID", text]) => facts.os_version = (*text).to_owned(),
             ("os", ["PRETTY_NAME", text]) => facts.os_name = (*text).to_owned(),
-            ("path", [kind, mode, owner, group, size, changed, path]) => {
+            ("path", [kind, mode, owner, group, size, changed, touched, path]) => {
                 let fact = PathFact {
                     kind: path_kind(kind),
                     mode: format!("{mode:0>4}"),
@@ -83,6 +83,7 @@ impl Reply {
                     group: (*group).to_owned(),
                     size: size.parse().map_err(|_| bad())?,
                     changed: microseconds(changed).ok_or_else(bad)?,
+                    touched: microseconds(touched).ok_or_else(bad)?,
                     ..PathFact::default()
                 };
                 facts.paths.insert((*path).to_owned(), fact);
@@ -158,6 +159,7 @@ impl Reply {
                 let value = value.parse().map_err(|_| bad())?;
                 facts.directives.insert(((*name).to_owned(), (*path).to_owned()), value);
             }
+            ("watched", fields) => facts.watched.take(fields).ok_or_else(bad)?,
             ("postgresql", ["absent"]) => facts.postgresql = None,
             ("postgresql", ["unreachable"]) => postgresql(facts).unreachable = true,
             ("postgresql", ["version", number]) => {
@@ -211,7 +213,7 @@ fn path_kind(kind: &str) -> String {
 }
 
 /// `1763786026.123456` (or with fewer digits) to microseconds. Some locales write a comma.
-fn microseconds(text: &str) -> Option<i64> {
+pub(super) fn microseconds(text: &str) -> Option<i64> {
     let (seconds, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
     let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
     seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(digits.parse().ok()?)
@@ -297,7 +299,7 @@ mod tests {
     #[test]
     fn units_files_and_packages_are_read() {
         let text = "unit\ta.service\nproperty\tActiveState=active\nproperty\tExecMainStartTimestamp=Thu 1970-01-01 00:00:02 UTC\n\
-            child\t7\t100\npath\tregular file\t640\troot\tmatrix\t5\t3.000000\t/etc/a b\ndigest\tff\t/etc/a b\n\
+            child\t7\t100\npath\tregular file\t640\troot\tmatrix\t5\t3.000000\t4.000000\t/etc/a b\ndigest\tff\t/etc/a b\n\
             package\tnginx:amd64\t1.22\tinstalled\npackage\tredis\t7\tconfig-files\nend\tfacts\n";
         let facts = facts(text).unwrap();
         assert_eq!(facts.units["a.service"].started, 2_000_000);

@@ -29,6 +29,11 @@ pub struct Port {
 /// End of the path of the directory whose files are the admin's own and are laid over ours.
 const OTHERS: &str = "/conf/conf.d";
 
+/// Whether this directory holds files of the admin's own that Synapse lays over ours.
+pub(super) fn is_others(directory: &str) -> bool {
+    directory.ends_with(OTHERS)
+}
+
 /// Directory of a deployment's record on every host.
 pub fn state_directory(server_name: &str) -> String {
     format!("/var/lib/synprov/{server_name}")
@@ -43,6 +48,8 @@ pub struct Also<'a> {
     pub reaches: &'a [Port],
     /// What each service's process is like and whether it is ready; needs the functions of `ready.sh`.
     pub states: bool,
+    /// What only a drift run asks: lines by [`super::watched::request`]; needs the functions of `watch.sh`.
+    pub watch: &'a str,
 }
 
 /// The request as lines of tab-separated fields, ending with `end`.
@@ -71,7 +78,7 @@ pub fn request(
             }
             Body::User { name, .. } => writeln!(text, "user\t{name}"),
             Body::Directory { path, .. } => {
-                writeln!(text, "path\t-\t{path}").and_then(|()| match path.ends_with(OTHERS) {
+                writeln!(text, "path\t-\t{path}").and_then(|()| match is_others(path) {
                     true => writeln!(text, "keys\t-\t{path}"),
                     false => Ok(()),
                 })
@@ -113,6 +120,7 @@ pub fn request(
             let _ = writeln!(text, "ready\t{unit}\t{condition}");
         }
     }
+    text.push_str(also.watch);
     text.push_str("end\n");
     text
 }

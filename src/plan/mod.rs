@@ -8,6 +8,7 @@
 pub mod change;
 pub mod control;
 pub mod diff;
+pub mod drift;
 pub mod input;
 mod leave;
 mod limit;
@@ -163,6 +164,11 @@ fn consider_host<'a>(
             if matches!(change.cause, Cause::Drift | Cause::DriftAndChange) {
                 writes.edited.insert(path.clone());
             }
+        }
+        // What runs may have imported what somebody put there, and the files it has mapped are replaced.
+        if matches!((&change, &resource.body), (Some(change), Body::Venv { .. }) if change.cause == Cause::Drift)
+        {
+            writes.edited.insert("venv".to_owned());
         }
         entries.insert(resource.address.to_string(), entry_for(resource, values.desired, None));
         let diff_change = change.map(|change| with_diff(change, resource, facts));

@@ -3,6 +3,7 @@
 //! Never in this room: decisions about what to do, files, hosts.
 
 pub mod diagnostic;
+pub mod drift;
 pub mod firewall;
 pub mod graph;
 pub mod html;
@@ -12,6 +13,7 @@ pub mod rehearsal;
 pub mod report;
 pub mod route;
 pub mod status;
+pub mod time;
 pub mod topology;
 pub mod why;
 

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod causes;
+mod drift;
 mod growing;
 mod hosts;
 mod inventories;

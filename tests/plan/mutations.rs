@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use synprov::plan::Allow;
 use synprov::plan::change::Cause;
+use synprov::plan::drift::Class;
 use synprov::resource::{Body, Resource};
 
 use crate::inventories::{SHIPPED, Written, written};
@@ -161,6 +162,12 @@ fn commit(world: &mut World, resource: &Resource, deed: Deed, expected: &mut Exp
                 Break => machine.venvs.get_mut(path).unwrap().state = "broken".to_owned(),
                 _ => drop(machine.venvs.remove(path)),
             }
+            // What runs may have imported what was there.
+            for service in world.of(&host) {
+                if matches!(&service.body, Body::Service { inputs, .. } if inputs.contains_key("venv")) {
+                    expected.insert(service);
+                }
+            }
         }
         Body::Service { unit, reload, .. } => {
             let reload = *reload;
@@ -265,6 +272,7 @@ fn check(mut world: World, picks: &[(prop::sample::Index, prop::sample::Index)])
     let found: BTreeSet<String> = plan.changes.iter().map(|change| change.address.clone()).collect();
     assert_eq!(found, expected.0, "after {touched:#?}\n{}", crate::tell(&plan));
     assert_eq!(plan.refusals, [], "after {touched:#?}");
+    assert_eq!(named(&world), names(&expected), "drift after {touched:#?}");
     for change in &plan.changes {
         assert_eq!(
             change.cause,
@@ -277,6 +285,26 @@ fn check(mut world: World, picks: &[(prop::sample::Index, prop::sample::Index)])
     assert_valid(&world, &plan);
     world.apply(&plan);
     world.assert_settled();
+}
+
+/// What `drift` names on which host, all of it somebody else's doing.
+fn named(world: &World) -> BTreeSet<String> {
+    let drift = world.drift();
+    let all = drift.findings.iter().flat_map(|finding| {
+        assert_eq!(finding.class, Class::Drift, "{finding:#?}");
+        let names = finding.affects.iter().chain([&finding.name]);
+        names.map(|name| format!("{} {name}", finding.host)).collect::<Vec<_>>()
+    });
+    all.collect()
+}
+
+/// The same of what is expected.
+fn names(expected: &Expected) -> BTreeSet<String> {
+    let name = |address: &String| {
+        let (host, rest) = address.split_once('/').unwrap();
+        format!("{host} {}", rest.split_once('/').unwrap().1.split_once(':').unwrap().1)
+    };
+    expected.0.iter().map(name).collect()
 }
 
 /// Deeds whose effects would hide one another, so that what to expect would be a plan of its own.
@@ -327,6 +355,11 @@ fn every_deed_on_every_resource() {
             assert_eq!(found, expected.0, "{what}");
             assert!(plan.changes.iter().all(|change| change.cause == Cause::Drift), "{what}");
             assert_eq!(plan.refusals, [], "{what}");
+            assert_eq!(named(&world), names(&expected), "drift after {what}");
+            assert!(
+                expected.0.is_empty() || world.drift().findings.len() == 1 || deed == RestartedAfter,
+                "{what}"
+            );
             assert_valid(&world, &plan);
             world.apply(&plan);
             world.assert_settled();

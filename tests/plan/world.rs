@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use synprov::facts::HostFacts;
 use synprov::inventory::{self, Lock, SecretSource};
 use synprov::modules::{Modules, expand};
+use synprov::plan::drift::{Drift, drift};
 use synprov::plan::target::{Targeted, choose};
 use synprov::plan::{Allow, Input, Plan, plan};
 use synprov::resource::Resource;
@@ -152,11 +153,22 @@ impl World {
         ask(&input, &plan(&input))
     }
 
+    /// What somebody else changed.
+    pub fn drift(&self) -> Drift {
+        self.drift_over(&self.facts())
+    }
+
+    /// What somebody else changed, by these facts.
+    pub fn drift_over(&self, facts: &IndexMap<String, HostFacts>) -> Drift {
+        self.with_plan(facts, drift)
+    }
+
     /// Nothing is left to do, or this says what.
     pub fn assert_settled(&self) {
         let plan = self.plan();
         assert!(plan.is_empty() && plan.refusals.is_empty(), "not settled: {}", crate::tell(&plan));
         assert_eq!(plan.unsettled, [] as [&str; 0], "the records do not say what is");
+        assert_eq!(self.drift().findings, [], "drift of what is settled");
         let counted: usize = self
             .topology
             .hosts

@@ -1,0 +1,216 @@
+//! `synprov drift`: whether anybody but synprov changed the hosts. Made for cron: silent if not.
+
+mod notify;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, ValueEnum};
+
+use super::hosts::{Extent, ask};
+use super::load::{Loaded, load};
+use super::rehearse::stand_in;
+use super::{Exit, HostArgs, InventoryArgs, Output};
+use crate::plan::drift::{Class, drift};
+use crate::render::drift::{Report, Scope, json, prometheus, text};
+use notify::Notify;
+
+/// `synprov drift`.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub struct DriftArgs {
+    #[command(flatten)]
+    inventory: InventoryArgs,
+
+    /// Only these hosts (names, separated by commas)
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    limit: Vec<String>,
+
+    /// How many hosts are spoken with at a time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    forks: u16,
+
+    /// Seconds until a host that does not answer is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+
+    /// Also report, and exit 2 for, what the inventory intends and nobody has applied
+    #[arg(long)]
+    pending: bool,
+
+    /// What is put out
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    format: Format,
+
+    /// Write to this file, replaced as a whole, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Run this when the outcome is another than last time: command:[PROGRAM, ARGUMENT, …], report on its standard input
+    #[arg(long, value_name = "command:[…]")]
+    notify: Option<Notify>,
+
+    /// Put out nothing; the exit status says it
+    #[arg(short, long, conflicts_with_all = ["format", "out"])]
+    quiet: bool,
+}
+
+/// What a drift run puts out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// A report for people; nothing if there is nothing to tell
+    #[default]
+    Text,
+    /// One document, see schema/drift.schema.json
+    Json,
+    /// Metrics for node_exporter's textfile collector
+    Prometheus,
+}
+
+const HELP: &str = "\
+It asks each host once, takes no lock, changes nothing, also not inventory.lock. Exit status: 0 nobody but
+synprov changed anything; 2 somebody did; 3 a host could not be asked (what is known of the others is told).
+What the distribution renews by itself is no drift, unless a process still runs what was there before.
+
+What --notify knows of last time lies in $XDG_STATE_HOME/synprov/drift (~/.local/state/synprov/drift), a file for
+each inventory and --limit. The command is run in the inventory's directory with SYNPROV_STATE (clean, drift or
+incomplete), SYNPROV_BEFORE, SYNPROV_SERVER_NAME and SYNPROV_EXIT in its environment. If it fails, it is run again next time.
+
+Examples:
+  synprov drift                                     is all as it was left?
+  synprov drift --pending                           and has everything been applied?
+  synprov drift -v                                  also renewed packages, and nothing cut short
+  synprov drift --format json | jq '.findings[].name'
+  synprov drift --format prometheus --out /var/lib/prometheus/node-exporter/synprov.prom
+  synprov drift --quiet --notify 'command:[mail, -s, \"drift on example.org\", root]'";
+
+/// Runs it.
+pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
+    let (began, clock) = (Instant::now(), now());
+    let stand_in = match stand_in(&arguments.inventory, output) {
+        Ok(stand_in) => stand_in,
+        Err(exit) => return exit,
+    };
+    // Warnings are `check`'s: a mail about them every hour is not wanted.
+    let mut loaded = match load(&arguments.inventory, stand_in.as_ref()) {
+        Ok(loaded) => loaded,
+        Err(unloadable) => {
+            unloadable.tell(&arguments.inventory.inventory, output);
+            return Exit::Error;
+        }
+    };
+    // The lock on disk stays as it is, whatever this run would add.
+    if arguments.inventory.locked
+        && let Err(exit) = loaded.lock.save(true, output)
+    {
+        return exit;
+    }
+    let hosts = HostArgs {
+        limit: arguments.limit.clone(),
+        forks: arguments.forks,
+        timeout: arguments.timeout,
+        adopt: false,
+        allow_datastore_restart: false,
+    };
+    let surveyed = match ask(&loaded, &hosts, Extent::Drift, output) {
+        Ok(surveyed) => surveyed,
+        Err(exit) => return exit,
+    };
+    let drift = surveyed.with_plan(&loaded, drift);
+    let counts = |class: Class| drift.of(class).next().is_some();
+    let mut exit = surveyed.exit();
+    if counts(Class::Drift) || (arguments.pending && counts(Class::Pending)) {
+        exit = exit.worse(Exit::Changes);
+    }
+    let report = Report {
+        server_name: &loaded.topology.server_name,
+        drift: &drift,
+        errors: &surveyed.errors,
+        began: clock,
+        seconds: began.elapsed().as_secs_f64(),
+        exit: exit.code(),
+    };
+    if !arguments.quiet {
+        exit = exit.worse(tell(arguments, &report, output));
+    }
+    if let Some(notify) = &arguments.notify {
+        exit = exit.worse(remember(arguments, notify, &loaded, &report, output));
+    }
+    exit
+}
+
+/// Puts the report out where it was asked for.
+fn tell(arguments: &DriftArgs, report: &Report<'_>, output: &Output) -> Exit {
+    let scope = Scope {
+        pending: arguments.pending,
+        verbose: output.verbose > 0,
+        color: output.color && arguments.out.is_none(),
+    };
+    let text = match arguments.format {
+        Format::Text => text(report, scope),
+        Format::Json => json(report),
+        Format::Prometheus => prometheus(report),
+    };
+    let Some(path) = &arguments.out else {
+        output.result(&text);
+        return Exit::Done;
+    };
+    // Others (node_exporter) read it.
+    match state::replace(path, text.as_bytes(), 0o644) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output.error(&format!("cannot write {}: {error}", path.display()), None);
+            Exit::Error
+        }
+    }
+}
+
+/// Runs the command if the outcome is another than last time, and remembers it.
+fn remember(
+    arguments: &DriftArgs,
+    notify: &Notify,
+    loaded: &Loaded,
+    report: &Report<'_>,
+    output: &Output,
+) -> Exit {
+    let path = match state::path(&loaded.path, &arguments.limit, arguments.inventory.lab) {
+        Ok(path) => path,
+        Err(summary) => {
+            output.error(&summary, Some("set XDG_STATE_HOME to a directory that this user can write"));
+            return Exit::Error;
+        }
+    };
+    let (before, state) = (state::read(&path), state::State::of(report, arguments.pending));
+    if before == state {
+        return Exit::Done;
+    }
+    let scope = Scope { pending: arguments.pending, verbose: false, color: false };
+    let mut words = text(report, scope);
+    if words.is_empty() {
+        words = format!("No drift of {} any more.\n", report.server_name);
+    }
+    let directory = loaded.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let environment = [
+        ("SYNPROV_STATE", state.word.clone()),
+        ("SYNPROV_BEFORE", before.word),
+        ("SYNPROV_SERVER_NAME", report.server_name.to_owned()),
+        ("SYNPROV_EXIT", report.exit.to_string()),
+    ];
+    if let Err(why) = notify.run(directory.unwrap_or(Path::new(".")), &environment, &words) {
+        output.error(&format!("--notify: {why}"), Some("it is run again by the next drift run"));
+        return Exit::Error;
+    }
+    if let Err(error) = state::write(&path, &state) {
+        output
+            .error(&format!("cannot write {}: {error}", path.display()), Some("the next run notifies again"));
+        return Exit::Error;
+    }
+    Exit::Done
+}
+
+/// This machine's clock, microseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

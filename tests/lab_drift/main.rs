@@ -1,0 +1,75 @@
+//! One real host, provisioned by the real binary, and everything that somebody may do to it: `drift` names
+//! each thing and nothing else, what it says heals it, and then it is silent again. And over many runs
+//! against a host that nobody touches it says nothing, and changes nothing there.
+//!
+//! Which mutations run says `sample.rs`; `SYNPROV_DRIFTS=N` is how often the untouched host is asked (20);
+//! `SYNPROV_TEST_LAB=NAME` keeps the host for the next run.
+// Helpers of tests are tests too: what fails there should stop at once.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+
+#[path = "../lab_single/answer.rs"]
+#[allow(dead_code)]
+mod answer;
+mod certificate;
+mod formats;
+mod mutation;
+mod mutations;
+#[path = "../throwaway/sample.rs"]
+mod sample;
+#[path = "../lab_single/site.rs"]
+#[allow(dead_code)]
+mod site;
+mod steady;
+#[path = "../throwaway/mod.rs"]
+#[allow(dead_code)]
+mod throwaway;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use site::{INVENTORY, Site};
+
+#[test]
+#[ignore = "lab: needs root and podman"]
+fn lab_somebody_changes_a_host() {
+    let mutations = mutations::all();
+    let mut names: Vec<&str> = mutations.iter().map(|mutation| mutation.name).collect();
+    let others: [(&str, fn(&Site)); 2] =
+        [("an untouched host", steady::an_untouched_host), ("formats and --notify", formats::formats)];
+    names.extend(others.map(|(name, _)| name));
+    let chosen = sample::chosen(&names, &others.map(|(name, _)| name), 5);
+    let site = Site::up();
+    let began = Instant::now();
+    site.run(&["apply", "--yes"]).exits(0);
+    site.is_settled();
+    mutation::is_silent(&site);
+    eprintln!("provisioned in {:.0} s", began.elapsed().as_secs_f32());
+    let mut failed = Vec::new();
+    let mut run = |name: &str, act: &dyn Fn() -> String| {
+        let began = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(act));
+        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+        let told = outcome.unwrap_or_default();
+        println!("| {name} | {told} | {word} | {:.1} s |", began.elapsed().as_secs_f32());
+        if word == "FAILED" {
+            failed.push(name.to_owned());
+            mutation::heal(&site);
+        }
+    };
+    println!("| somebody … | `drift` says | outcome | with healing |\n| --- | --- | --- | --- |");
+    for (index, name) in names.iter().enumerate().filter(|(index, _)| chosen[*index]) {
+        match mutations.get(index) {
+            Some(mutation) => run(name, &|| mutation.check(&site)),
+            None => run(name, &|| {
+                others[index - mutations.len()].1(&site);
+                String::new()
+            }),
+        }
+    }
+    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+}
+
+/// Back to what was applied, so that one failure is one failure.
+fn reset(site: &Site) {
+    site.write(INVENTORY);
+}
