@@ -145,7 +145,8 @@ watch_venv() { # PATH
         done
     fi
     for path in "${!younger[@]}"; do
-        [[ -n ${listed[$path]+x} ]] && continue
+        # venv's own scripts are no package's.
+        [[ -n ${listed[$path]+x} || $path == ../../../bin/[Aa]ctivate* ]] && continue
         ((said++ < 20)) && watched venv "$1" added "$(stat --printf %.6Z -- "$path")" "$(plain "$path")"
     done
 }
