@@ -29,15 +29,19 @@ use std::time::Instant;
 
 use site::{INVENTORY, Site};
 
+/// What is tried besides the mutations: its name, and what happens.
+type Scenario = (&'static str, fn(&Site));
+
+const SCENARIOS: [Scenario; 2] =
+    [("an untouched host", steady::an_untouched_host), ("formats and --notify", formats::formats)];
+
 #[test]
 #[ignore = "lab: needs root and podman"]
 fn lab_somebody_changes_a_host() {
     let mutations = mutations::all();
     let mut names: Vec<&str> = mutations.iter().map(|mutation| mutation.name).collect();
-    let others: [(&str, fn(&Site)); 2] =
-        [("an untouched host", steady::an_untouched_host), ("formats and --notify", formats::formats)];
-    names.extend(others.map(|(name, _)| name));
-    let chosen = sample::chosen(&names, &others.map(|(name, _)| name), 5);
+    names.extend(SCENARIOS.map(|(name, _)| name));
+    let chosen = sample::chosen(&names, &SCENARIOS.map(|(name, _)| name), 5);
     let site = Site::up();
     let began = Instant::now();
     site.run(&["apply", "--yes"]).exits(0);
@@ -61,7 +65,7 @@ fn lab_somebody_changes_a_host() {
         match mutations.get(index) {
             Some(mutation) => run(name, &|| mutation.check(&site)),
             None => run(name, &|| {
-                others[index - mutations.len()].1(&site);
+                SCENARIOS[index - mutations.len()].1(&site);
                 String::new()
             }),
         }
