@@ -181,7 +181,15 @@ fn the_pipeline_comments_the_plan() {
                 env!("CARGO_BIN_EXE_synprov")
             ),
         );
-        std::fs::write(work.join("inventory.yaml"), INVENTORY).unwrap();
+        std::fs::write(work.join("inventory.yaml"), unreachable()).unwrap();
+        // The repository has the lock that goes with it.
+        let plan = Command::new(env!("CARGO_BIN_EXE_synprov"))
+            .args(["plan", "inventory.yaml"])
+            .current_dir(&work)
+            .env("HOME", folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(plan.status.code(), Some(3), "{}", text(&plan));
         let key = folder.path().join("key");
         let _ = std::fs::remove_file(&key);
         let made =
