@@ -87,6 +87,7 @@ fn check(noise: &[u8], answer: &[u8], endless: &[u8], words: &str) -> String {
         routes: None,
         reaches: Vec::new(),
         states: false,
+        watch: String::new(),
     };
     let began = Instant::now();
     let (_, outcome) = gather(&[asked], "example.org", "nonce", 1).remove(0);

@@ -69,10 +69,13 @@ watch_units() {
 
 # Synapse processes with this deployment's configuration, whoever started them, and units of ours by name.
 watch_owned() { # ROOT PREFIX
-    local file pid unit line stat app
+    local file pid unit line stat app here
+    here=$(readlink /proc/$$/ns/pid)
     local -a words=() fields=()
     while IFS= read -r file; do
         pid=${file//[!0-9]/}
+        # What runs in a container here is not this host's.
+        [[ $(readlink -- "/proc/$pid/ns/pid") == "$here" ]] || continue
         mapfile -d '' -t words < "$file" 2> /dev/null
         [[ "${words[*]}" == *"$1/"* ]] || continue
         app=''
@@ -121,10 +124,10 @@ watch_venv() { # PATH
     [[ -e $seal && -d $site ]] || return 0
     cd -- "$site" || return 0
     local -A younger=() listed=()
-    local -a suspects=() rows=() records=(*.dist-info/RECORD) hex=()
+    local -a suspects=() rows=() listings=(*.dist-info/RECORD) hex=()
     while IFS= read -r -d '' path; do younger[${path#./}]=1; done \
         < <(find . ../../../bin -name __pycache__ -prune -o -type f ! -name '*.pyc' -newercm "$seal" -print0)
-    ((${#records[@]})) && mapfile -t rows < <(sed -nE 's/\r$//; s/^([^",]+),(sha256=([A-Za-z0-9_-]{43}))?,.*$/\1\t\3/p' -- "${records[@]}")
+    ((${#listings[@]})) && mapfile -t rows < <(sed -nE 's/\r$//; s/^([^",]+),(sha256=([A-Za-z0-9_-]{43}))?,.*$/\1\t\3/p' -- "${listings[@]}")
     for file in "${rows[@]}"; do
         path=${file%%$'\t'*} hash=${file#*$'\t'}
         listed[$path]=$hash
