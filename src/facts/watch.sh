@@ -59,6 +59,8 @@ watch_units() {
                 if [[ ${pid:-0} != 0 ]]; then
                     old=$(readlink -- "/proc/$pid/exe")
                     [[ $old == *' (deleted)' ]] || old=$(grep -m1 -oE '/[^ ]*\.so[.0-9]* \(deleted\)$' "/proc/$pid/maps" 2> /dev/null)
+                    # Seen from outside of the process' own mounts, a replaced file may have lost its path.
+                    [[ $old == '/ (deleted)' ]] && old=$(< "/proc/$pid/comm")
                     [[ -n $old ]] && watched stale "$unit" "$(plain "${old%' (deleted)'}")"
                 fi
                 unit='' pid='' drop_ins=''

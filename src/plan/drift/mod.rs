@@ -67,8 +67,9 @@ pub fn drift(input: &Input<'_>, plan: &Plan) -> Drift {
         overrides::keys(input, &host, &mut found);
         processes::strays(input, &host, &mut found);
         processes::crashes(input, &host, &mut found);
-        processes::stale(&host, &mut found);
         datastores::redis(&host, &mut found);
+        // The restart that a setting of Redis needs is the same.
+        processes::stale(&host, &mut found);
         datastores::postgresql(input, &host, &mut found);
         packages::packages(&host, &mut found);
         packages::venvs(&host, &mut found);
