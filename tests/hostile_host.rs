@@ -86,6 +86,7 @@ fn check(noise: &[u8], answer: &[u8], endless: &[u8], words: &str) -> String {
         resources: Vec::new(),
         routes: None,
         reaches: Vec::new(),
+        generations: None,
         states: false,
         watch: String::new(),
     };

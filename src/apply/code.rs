@@ -3,8 +3,9 @@
 use indexmap::IndexMap;
 
 use super::quote::{QuoteError, render, shell};
+use crate::facts::generation::KEPT;
 use crate::plan::step::{Action, MediaProbe, SecretFile, StagedFile, Startable};
-use crate::resource::FileSet;
+use crate::resource::{FileSet, Ready};
 use crate::secret::Secret;
 use crate::topology::registered::SCRIPT;
 
@@ -43,6 +44,23 @@ impl Frame {
     pub fn finish(&mut self, record: &str) {
         let [offset, length] = self.attach(record.as_bytes());
         self.call(["finish", &offset, &length]);
+    }
+
+    /// Keeps a generation: its number, and what its files say.
+    pub fn keep_generation(&mut self, number: u64, files: [&str; 4]) {
+        let mut words = vec!["keep_generation".to_owned(), number.to_string(), KEPT.to_string()];
+        files.iter().for_each(|text| words.extend(self.attach(text.as_bytes())));
+        self.call(words.iter().map(String::as_str));
+    }
+
+    /// Waits until these services run and are ready, whenever they were started.
+    pub fn ready(&mut self, services: &[Startable], seconds: u32) {
+        for service in services {
+            // Whatever takes long has had its time.
+            let ready = Ready { unlimited: false, ..service.ready.clone() };
+            self.ready_seconds = seconds;
+            self.await_ready(&Startable { ready, ..service.clone() }, "");
+        }
     }
 
     /// Asks for a secret's value.

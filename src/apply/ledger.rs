@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use crate::facts::record::{self, Attributes, Entry, FORMAT, Header, Record};
+use crate::facts::record::{self, ATTEMPTED, Attributes, Entry, FORMAT, Header, Record};
 use crate::facts::{HostFacts, record::Started};
 use crate::plan::Plan;
+use crate::plan::change::Cause;
 use crate::plan::input::unknown_revision;
 use crate::plan::remember::remembered;
 use crate::plan::service::digest;
@@ -58,6 +59,11 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// What the apply began with.
+    pub fn facts(&self) -> &IndexMap<String, HostFacts> {
+        self.facts
+    }
+
     /// A host's own hash of a secret changed.
     pub fn revision(&mut self, host: &str, name: String, revision: String) {
         self.revisions.insert((host.to_owned(), name), revision);
@@ -95,6 +101,7 @@ impl<'a> Ledger<'a> {
             return lines;
         }
         let record = &self.facts[&step.host].record;
+        lines.push_str(&self.attempt(step));
         for address in self.touched(step) {
             let Some(desired) = self.plan.entries.get(address) else { continue };
             let old = record.entries.get(address);
@@ -105,7 +112,11 @@ impl<'a> Ledger<'a> {
             lines.push_str(&entry.line(address));
         }
         for (address, reason) in step.action.owes() {
-            let Some(mut entry) = record.entries.get(address).cloned() else { continue };
+            let Some(mut entry) =
+                record.entries.get(address).cloned().filter(|entry| !self.shows(step, address, entry))
+            else {
+                continue;
+            };
             if let Some(started) = &mut entry.started {
                 started.owed = Some(reason.clone());
                 started.rereads = self.rereads(&step.host, address);
@@ -119,14 +130,26 @@ impl<'a> Ledger<'a> {
                 lines.push_str(&entry.line(address));
             }
         }
-        if let Action::Stop { unit, disable: false, .. } = &step.action {
-            // It starts again later in this plan; should that never happen, it was us who stopped it.
+        if matches!(step.action, Action::Swap { .. } | Action::Remove { .. }) {
+            // What goes may be wanted again, on the way back; it was us who took it away.
+            for address in self.leaving(step) {
+                if let Some(mut entry) = record.entries.get(address).cloned() {
+                    entry.pending.clone_from(&entry.applied);
+                    lines.push_str(&entry.line(address));
+                }
+            }
+        }
+        if let Action::Stop { unit, disable, .. } = &step.action {
+            // It starts again later in this plan, or on the way back; should that never happen, it was us who stopped it.
             let address = format!("/service:{unit}");
             let known = record.entries.iter().filter(|(known, _)| known.ends_with(&address));
             for (known, entry) in known {
                 let mut entry = entry.clone();
                 entry.pending.clone_from(&entry.applied);
                 on_the_way(known, &mut entry);
+                if let Some(pending) = entry.pending.as_mut().filter(|_| *disable) {
+                    pending.insert("enabled".to_owned(), KNOWN_AFTER_APPLY.to_owned());
+                }
                 lines.push_str(&entry.line(known));
             }
         }
@@ -141,6 +164,33 @@ impl<'a> Ledger<'a> {
         };
         self.plan.steps.iter().find(about)?;
         Some(digest(&self.plan.entries.get(address)?.started.as_ref()?.inputs))
+    }
+
+    /// Before anything is put in place on a host: which instances may run there from now on.
+    fn attempt(&self, step: &Step) -> String {
+        let begun = self.plan.steps.iter().find(|other| other.host == step.host && !other.action.prepares());
+        let attempt =
+            begun.filter(|first| first.id == step.id).and_then(|_| self.plan.attempts.get(&step.host));
+        attempt.map_or_else(String::new, |attempt| record::line(ATTEMPTED, attempt))
+    }
+
+    /// Whether what a process was started with tells by itself that it has to start again. Then nothing
+    /// is owed: should what it reads come back to what it was, it need not.
+    fn shows(&self, step: &Step, address: &str, entry: &Entry) -> bool {
+        let (Some(started), Some(unit)) =
+            (&entry.started, self.facts[&step.host].units.get(unit_of(address)))
+        else {
+            return false;
+        };
+        let reloads = entry.meta.get("reload").is_some_and(|reload| reload == "true");
+        let same =
+            started.invocation == unit.invocation && (!reloads || started.workers == unit.newest_worker());
+        let wanted = self.plan.entries.get(address).and_then(|entry| entry.started.as_ref());
+        let change = self.plan.changes.iter().find(|change| change.address == address);
+        same && self.rereads(&step.host, address).is_none()
+            && started.owed.is_none()
+            && wanted.is_some_and(|wanted| wanted.inputs != started.inputs)
+            && change.is_some_and(|change| change.cause == Cause::Intended)
     }
 
     /// What a step completes, and the cluster it restarts on the way: that one is stopped for a
@@ -170,16 +220,23 @@ impl<'a> Ledger<'a> {
             earlier().any(|other| other.action.owes().iter().any(|(owed, _)| owed == address))
         };
         let owed = step.action.owes().iter().map(|(address, _)| address);
-        step.completes
+        let began = !self.attempt(step).is_empty();
+        let attempted = began.then(|| match &record.attempted {
+            Some(before) => record::line(ATTEMPTED, before),
+            None => record::forget(ATTEMPTED),
+        });
+        let lines = step
+            .completes
             .iter()
             .chain(owed.filter(|address| !owed_before(address)))
+            .chain(self.leaving(step))
             .map(|address| {
                 record
                     .entries
                     .get(address)
                     .map_or_else(|| record::forget(address), |entry| entry.line(address))
-            })
-            .collect()
+            });
+        lines.chain(attempted).collect()
     }
 
     /// Record lines that say that `step` is done.
@@ -204,6 +261,12 @@ impl<'a> Ledger<'a> {
                 lines.push_str(&entry.line(address));
             }
         }
+        self.leaving(step).for_each(|address| lines.push_str(&record::forget(address)));
+        lines
+    }
+
+    /// Addresses that are forgotten once a step is done.
+    fn leaving<'s>(&'s self, step: &'s Step) -> impl Iterator<Item = &'s String> {
         let gone = |name: &str| match &step.action {
             Action::Remove { files, directories, .. } => {
                 files.iter().any(|(path, _)| path == name) || directories.iter().any(|path| path == name)
@@ -214,25 +277,21 @@ impl<'a> Ledger<'a> {
             Action::Stop { unit, disable: true, .. } => unit == name,
             _ => false,
         };
-        for (host, address) in &self.plan.forgotten {
-            let name = address.split_once(':').map_or("", |(_, name)| name);
-            if *host == step.host && gone(name) {
-                lines.push_str(&record::forget(address));
-            }
-        }
-        lines
+        let here = self.plan.forgotten.iter().filter(|(host, _)| *host == step.host);
+        here.map(|(_, address)| address)
+            .filter(move |address| gone(address.split_once(':').map_or("", |(_, name)| name)))
     }
 
-    /// The whole record of a host after every step has succeeded.
+    /// The whole record of a host after every step has succeeded; it is in this generation then.
     pub fn record(
         &self,
         host: &str,
         topology: &Topology,
         modules: &str,
         addresses: &BTreeMap<String, String>,
+        generation: u64,
     ) -> String {
         let facts = &self.facts[host];
-        let generation = facts.record.header.as_ref().map_or(0, |header| header.generation) + 1;
         let header = Header {
             format: FORMAT,
             synprov: env!("CARGO_PKG_VERSION").to_owned(),
@@ -256,7 +315,7 @@ impl<'a> Ledger<'a> {
             now.instances.extend(self.targeted.map(Targeted::remembered).unwrap_or_default());
             now
         });
-        Record { header: Some(header), topology, entries }.text()
+        Record { header: Some(header), topology, attempted: None, entries }.text()
     }
 
     /// The entry of a resource with everything known filled in. Nothing is known yet of the start of

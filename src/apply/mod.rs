@@ -3,7 +3,10 @@
 //! It knows how, never why: what is to be done and in which order is the plan's. Steps wait for
 //! their predecessors, hosts work side by side, a host does one step at a time in its one exec.
 
+mod back;
 mod code;
+pub mod former;
+pub mod kept;
 pub mod ledger;
 pub mod quote;
 mod run;
@@ -11,19 +14,24 @@ pub mod script;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use indexmap::IndexMap;
 
 use crate::facts::gather::Connection;
+use crate::facts::generation::Wanted;
 use crate::facts::request::{Also, Mode, request};
 use crate::facts::{HostError, HostFacts};
 use crate::plan::target::Targeted;
-use crate::plan::{Plan, Step};
+use crate::plan::{Allow, Plan, Step};
 use crate::resource::Resource;
 use crate::secret::Secret;
 use crate::topology::Topology;
+pub use back::WayBack;
+use back::{Back, is_due};
+use former::Understand;
+use kept::Keeps;
 use run::Run;
 use session::{News, Order};
 
@@ -49,6 +57,8 @@ pub struct Report {
     pub signal: usize,
     /// Hosts whose session failed, with why.
     pub host_errors: Vec<(String, HostError)>,
+    /// It failed after something was put in place: what became of the way back.
+    pub way_back: Option<WayBack>,
 }
 
 impl Report {
@@ -83,6 +93,8 @@ pub trait Observer {
     fn resolved(&mut self, sets: &IndexMap<String, Vec<String>>);
     /// The first signal arrived: running steps finish, nothing new begins.
     fn interrupted(&mut self);
+    /// It failed, and this plan leads back to the generation that hosts were in.
+    fn goes_back(&mut self, generation: u64, plan: &Plan);
 }
 
 /// Everything an apply needs besides its observer.
@@ -105,6 +117,14 @@ pub struct Job<'a> {
     pub addresses: &'a BTreeMap<String, String>,
     /// `--target`: what is applied alone; `topology` is then the half of it that will be.
     pub targeted: Option<&'a Targeted>,
+    /// Which generation hosts are in afterwards.
+    pub keeps: Keeps<'a>,
+    /// Hosts that were left out on purpose.
+    pub excluded: &'a [String],
+    /// What the operator allowed, on the way back too.
+    pub allow: Allow,
+    /// Finds out what a former inventory means, for the way back; `None`: it is not to be gone.
+    pub understand: Option<&'a Understand<'a>>,
     /// Plans again, from the facts under the lock.
     pub replan: &'a dyn Fn(&IndexMap<String, HostFacts>) -> Plan,
     /// Seconds a service other than main may take to be ready.
@@ -142,7 +162,7 @@ pub fn apply(
                 job.nonce,
                 job.who,
                 &resources,
-                Also::default(),
+                Also { generations: Some(Wanted::Current), ..Also::default() },
             );
             let news_in = news_in.clone();
             scope.spawn(move || session::serve(&mut connection, &request, &orders, &news_in));
@@ -184,7 +204,18 @@ fn locked(
     if !stale.is_empty() {
         return Err(Refused::Stale(stale));
     }
-    Ok(Run::new(job, &plan, &facts, hosts).run(news, observer))
+    let mut report = Run::new(job, &plan, &facts, hosts).run(news, observer);
+    if is_due(&report, &plan) {
+        report.way_back = Some(Back { job, hosts, news }.go(&facts, &report, observer));
+    }
+    // The way back may have been interrupted.
+    report.signal = job.interrupts.signal.load(Ordering::Relaxed);
+    let leave = job.interrupts.count.load(Ordering::Relaxed) > 1;
+    for orders in hosts.values() {
+        // A session that has ended already needs no order to.
+        drop(orders.send(if leave { Order::Leave } else { Order::Quit }));
+    }
+    Ok(report)
 }
 
 /// Addresses (or steps) in which two plans differ.

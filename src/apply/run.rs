@@ -10,12 +10,14 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::code::Frame;
+use super::kept::{Keeps, Next};
 use super::ledger::Ledger;
 use super::session::{News, Order};
 use super::{Job, Observer, Outcome, Report};
-use crate::facts::{HostError, HostFacts};
+use crate::facts::{HostError, HostFacts, generation};
 use crate::plan::step::Action;
 use crate::plan::{Plan, Step};
+use crate::resource::Body;
 
 /// No process' routes take more bytes than this, and no host has more kinds of process.
 const REGISTERED_LINE: usize = 1 << 20;
@@ -116,11 +118,6 @@ impl<'a> Run<'a> {
         let finished = self.states.iter().all(|state| *state == State::Over(Outcome::Done));
         if finished && self.job.interrupts.count.load(Ordering::Relaxed) < 2 {
             self.write_records(news, observer);
-        }
-        let leave = self.job.interrupts.count.load(Ordering::Relaxed) > 1;
-        for orders in self.hosts.values() {
-            // A session that has ended already needs no order to.
-            drop(orders.send(if leave { Order::Leave } else { Order::Quit }));
         }
         self.report()
     }
@@ -323,7 +320,7 @@ impl<'a> Run<'a> {
                 }
                 self.gone.insert(host.to_owned(), error);
             }
-            News::Ended | News::Locked(_) => {
+            News::Ended | News::Locked(_) | News::Probed(_) => {
                 self.busy.remove(host);
             }
         }
@@ -350,7 +347,17 @@ impl<'a> Run<'a> {
             self.hosts.keys().filter(|host| !self.gone.contains_key(*host)).cloned().collect();
         for host in hosts {
             let mut frame = Frame::default();
-            frame.finish(&self.ledger.record(&host, self.job.topology, self.job.modules, self.job.addresses));
+            let number = match self.job.keeps {
+                Keeps::Next(next) => {
+                    let number = next.number(self.ledger.facts());
+                    let [meta, lock, resources] = self.kept(&host, next, number);
+                    frame.keep_generation(number, [&meta, next.inventory, &lock, &resources]);
+                    number
+                }
+                Keeps::Same => self.ledger.facts()[&host].generation_number(),
+            };
+            let Job { topology, modules, addresses, .. } = self.job;
+            frame.finish(&self.ledger.record(&host, topology, modules, addresses, number));
             self.send(&host, "record".to_owned(), &frame);
         }
         while !self.busy.is_empty() && self.job.interrupts.count.load(Ordering::Relaxed) < 2 {
@@ -370,6 +377,24 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The files of a host's new generation but the inventory: meta, lock, resources.
+    fn kept(&self, host: &str, next: &Next<'_>, number: u64) -> [String; 3] {
+        let resolved = &self.ledger.resolved;
+        let meta = next.meta(self.plan, self.job.topology, self.job.modules, number);
+        // What pip has chosen in this apply is what one goes back to.
+        let complete = |body: Body| match body {
+            Body::Venv { path, requirements, constraints, locked, managed: true } => {
+                let mut sets = resolved.clone();
+                sets.extend(locked.into_iter().flatten());
+                let locked = (!sets.is_empty()).then_some(sets);
+                Body::Venv { path, requirements, constraints, locked, managed: true }
+            }
+            body => body,
+        };
+        let here = self.job.resources.iter().filter(|one| one.address.host == host);
+        [generation::meta_text(&meta), (next.lock)(resolved), generation::resources_text(here, complete)]
+    }
+
     fn report(self) -> Report {
         let outcomes = self.plan.steps.iter().cloned().zip(self.states).map(|(step, state)| match state {
             State::Over(outcome) => (step, outcome),
@@ -380,6 +405,7 @@ impl<'a> Run<'a> {
             outcomes: outcomes.collect(),
             signal: self.job.interrupts.signal.load(Ordering::Relaxed),
             host_errors: self.gone.into_iter().collect(),
+            way_back: None,
         }
     }
 }

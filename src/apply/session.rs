@@ -26,6 +26,8 @@ pub enum Order {
         /// Header, code, payload.
         bytes: Secret,
     },
+    /// Ask again, under the same lock: a whole request.
+    Probe(String),
     /// End the session once the frames sent so far are done.
     Quit,
     /// Leave at once; the host ends the step it is in by itself.
@@ -39,6 +41,8 @@ pub enum News {
     Locked(Box<HostFacts>),
     /// The session is over before or after that: why.
     Failed(HostError),
+    /// What it answered when it was asked again.
+    Probed(Box<HostFacts>),
     /// A line of a step's output, cleaned.
     Log {
         /// Text.
@@ -145,6 +149,12 @@ fn converse(
                 tail.clear();
                 tracing::debug!(host = connection.name, frame = id, bytes = bytes.expose().len(), "frame");
                 conversation.send(bytes.expose())?;
+                beat = Instant::now();
+            }
+            Ok(Order::Probe(request)) => {
+                conversation.send(format!("probe {}\n{request}", request.len()).as_bytes())?;
+                let facts = hear_facts(&mut conversation)?;
+                tell(News::Probed(Box::new(facts)));
                 beat = Instant::now();
             }
             Ok(Order::Leave) => return Ok(()),

@@ -66,6 +66,7 @@ pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, 
             reaches: of(&target.name).into_iter().map(port).collect(),
             states: false,
             watch: String::new(),
+            generations: None,
         })
         .collect();
     let answers = gather(&asked, &topology.server_name, &random_token(), usize::from(arguments.forks));

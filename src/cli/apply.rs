@@ -11,13 +11,14 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::hosts::{Surveyed, exit_of, survey, tell};
-use super::load::{Loaded, load, load_or_tell, told};
+use super::load::{Loaded, StandIn, load, load_or_tell, told, understand};
 use super::progress::Progress;
 use super::rehearse::stand_in;
 use super::run_log::RunLog;
 use super::saved_plan::{self, Named};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
-use crate::apply::{Interrupts, Job, Outcome, Refused, Report, apply};
+use crate::apply::kept::{Keeps, Next};
+use crate::apply::{Interrupts, Job, Outcome, Refused, Report, WayBack, apply};
 use crate::facts::HostErrorKind;
 use crate::facts::conversation::clean;
 use crate::plan::Plan;
@@ -26,7 +27,7 @@ use crate::render::plan::{DiffStyle, Style, json as document, text};
 use crate::render::report;
 
 /// Default of `--ready-timeout`.
-const READY_SECONDS: u32 = 120;
+pub const READY_SECONDS: u32 = 120;
 
 /// `synprov apply`.
 #[derive(Debug, Clone, Args)]
@@ -35,29 +36,33 @@ const READY_SECONDS: u32 = 120;
 )]
 pub struct ApplyArgs {
     #[command(flatten)]
-    inventory: InventoryArgs,
+    pub inventory: InventoryArgs,
 
     #[command(flatten)]
-    hosts: HostArgs,
+    pub hosts: HostArgs,
 
     #[command(flatten)]
-    targets: TargetArgs,
+    pub targets: TargetArgs,
 
     /// Do not ask
     #[arg(short, long)]
-    yes: bool,
+    pub yes: bool,
 
     /// Seconds a service may take to be ready; the main process takes what its schema needs
     #[arg(long, value_name = "SECONDS", default_value_t = READY_SECONDS, value_parser = clap::value_parser!(u32).range(1..=86400))]
-    ready_timeout: u32,
+    pub ready_timeout: u32,
+
+    /// Leave everything as it is if a step fails, instead of going back to what was before
+    #[arg(long)]
+    pub no_rollback: bool,
 
     /// How much of what changes inside files is shown
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
-    diff: DiffStyle,
+    pub diff: DiffStyle,
 
     /// Events as JSON on standard output while it runs, one a line; the last is a summary
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// Runs it.
@@ -90,7 +95,7 @@ fn named(arguments: &ApplyArgs, output: &Output) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    apply_loaded(loaded, arguments, None, output)
+    apply_loaded(loaded, stand_in.as_ref(), arguments, None, output)
 }
 
 /// Applies exactly a saved plan, or nothing.
@@ -125,7 +130,7 @@ fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
     let hosts = HostArgs { limit: saved.made.limit.clone(), ..arguments.hosts.clone() };
     let targets = TargetArgs { target: saved.made.target.clone() };
     let again = ApplyArgs { inventory, hosts, targets, yes: true, ..arguments.clone() };
-    apply_loaded(loaded, &again, Some((path, saved)), output)
+    apply_loaded(loaded, stand_in.as_ref(), &again, Some((path, saved)), output)
 }
 
 impl ApplyArgs {
@@ -137,6 +142,7 @@ impl ApplyArgs {
             targets: TargetArgs::default(),
             yes: true,
             ready_timeout: READY_SECONDS,
+            no_rollback: true,
             diff,
             json: false,
         }
@@ -146,6 +152,7 @@ impl ApplyArgs {
 /// Applies what was loaded. `saved`: exactly this plan of this file, or nothing.
 pub fn apply_loaded(
     mut loaded: Loaded,
+    stand_in: Option<&StandIn>,
     arguments: &ApplyArgs,
     saved: Option<(&Path, &Saved)>,
     output: &Output,
@@ -195,7 +202,8 @@ pub fn apply_loaded(
         return Exit::Error;
     }
     let connections = std::mem::take(&mut surveyed.connections);
-    perform(&mut loaded, &surveyed, &plan, connections, arguments, output)
+    let ready = Ready { surveyed: &surveyed, plan: &plan, stand_in };
+    perform(&mut loaded, &ready, connections, arguments, output)
 }
 
 /// Asks. Without a terminal there is nobody to ask.
@@ -214,26 +222,32 @@ fn confirmed(output: &Output) -> bool {
     false
 }
 
+/// What was found out, and what is to be done.
+struct Ready<'a> {
+    surveyed: &'a Surveyed,
+    plan: &'a Plan,
+    stand_in: Option<&'a StandIn>,
+}
+
 fn perform(
     loaded: &mut Loaded,
-    surveyed: &Surveyed,
-    plan: &Plan,
+    ready: &Ready<'_>,
     connections: Vec<crate::facts::Connection>,
     arguments: &ApplyArgs,
     output: &Output,
 ) -> Exit {
+    let Ready { surveyed, plan, stand_in } = *ready;
     let interrupts = Arc::new(Interrupts::default());
     listen(&interrupts);
     let began = Instant::now();
     let who = who();
-    let addresses = loaded
-        .inventory
-        .hosts
-        .iter()
-        .filter(|(_, host)| !host.lost && !host.retired)
-        .map(|(name, host)| (name.clone(), host.address.value.clone()))
-        .collect();
     let mut lock = std::mem::take(&mut loaded.lock);
+    let known = lock.clone();
+    let understand = |inventory: &str, lock: &str| understand(inventory, lock, stand_in);
+    let with = |resolved: &_| known.text_with(loaded.topology.venv.key(), resolved);
+    let person = clock::who();
+    let at = clock::seconds();
+    let next = Next { who: &person, at, inventory: &loaded.source, lock: &with, back_to: loaded.back_to };
     let (result, mut log) = {
         let replan = |facts: &_| surveyed.plan_from(loaded, facts);
         let job = Job {
@@ -244,7 +258,12 @@ fn perform(
             who: &who,
             secrets: &surveyed.secrets,
             modules: &loaded.modules,
-            addresses: &addresses,
+            addresses: &loaded.addresses,
+            // A part of a deployment makes no generation.
+            keeps: if surveyed.targeted.is_some() { Keeps::Same } else { Keeps::Next(&next) },
+            excluded: &surveyed.excluded,
+            allow: surveyed.allow,
+            understand: (!arguments.no_rollback).then_some(&understand),
             targeted: surveyed.targeted.as_ref(),
             replan: &replan,
             ready_seconds: arguments.ready_timeout,
@@ -333,6 +352,11 @@ fn exit(report: &Report) -> Exit {
     if report.succeeded() {
         return Exit::Done;
     }
+    match report.way_back {
+        Some(WayBack::Returned { .. }) => return Exit::RolledBack,
+        Some(WayBack::Failed { .. }) => return Exit::Broken,
+        Some(WayBack::NotTried(_)) | None => {}
+    }
     let locked = report.host_errors.iter().any(|(_, error)| error.kind == HostErrorKind::Locked);
     if locked { Exit::Error.worse(Exit::Locked) } else { Exit::Error }
 }
@@ -375,4 +399,15 @@ fn sum_up(report: &Report, seconds: u64, output: &Output) {
     for (host, error) in &report.host_errors {
         output.diagnose(&format!("{host}: {error}"), error.help.as_deref());
     }
+    let Some(way_back) = &report.way_back else { return };
+    let way_back = match way_back {
+        WayBack::NotTried(why) => json!({"outcome": "not_tried", "reasons": [why]}),
+        WayBack::Returned { generation, .. } => {
+            json!({"outcome": "returned", "generation": generation, "reasons": []})
+        }
+        WayBack::Failed { generation, reasons, .. } => {
+            json!({"outcome": "failed", "generation": generation, "reasons": reasons})
+        }
+    };
+    output.sum_up("way_back", way_back);
 }

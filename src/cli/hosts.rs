@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 
 use super::load::Loaded;
 use super::{Exit, HostArgs, Output};
+use crate::facts::generation::Wanted;
 use crate::facts::loader::random_token;
 use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather, watched};
 use crate::inventory::SecretSource;
@@ -32,8 +33,9 @@ pub struct Surveyed {
     pub nonce: String,
     /// Secrets of the controller.
     pub secrets: BTreeMap<String, Secret>,
+    /// What the operator allowed.
+    pub allow: Allow,
     hashes: BTreeMap<String, String>,
-    allow: Allow,
     /// `--target`: what was chosen.
     pub targeted: Option<Targeted>,
 }
@@ -138,6 +140,18 @@ pub fn survey_states(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> 
     Ok(surveyed)
 }
 
+/// The same, and about their generations.
+pub fn survey_generations(
+    loaded: &Loaded,
+    arguments: &HostArgs,
+    wanted: Wanted,
+    output: &Output,
+) -> Result<Surveyed, Exit> {
+    let surveyed = ask(loaded, arguments, Extent::Generations(wanted), output)?;
+    tell(&surveyed.errors, output);
+    Ok(surveyed)
+}
+
 /// How much hosts are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -147,6 +161,8 @@ pub enum Extent {
     States,
     /// And what else somebody could have changed.
     Drift,
+    /// And this about their generations.
+    Generations(Wanted),
 }
 
 /// Reads the controller's secrets and asks all hosts. Which of them could not be had, nobody is told yet.
@@ -175,7 +191,11 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
             states: extent == Extent::States,
             watch: match extent {
                 Extent::Drift => watched::request(&loaded.topology, &target.name, &of(&target.name)),
-                Extent::Plan | Extent::States => String::new(),
+                _ => String::new(),
+            },
+            generations: match extent {
+                Extent::Generations(wanted) => Some(wanted),
+                _ => None,
             },
         })
         .collect();

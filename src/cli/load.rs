@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::lock_file::LockFile;
 use super::{Exit, InventoryArgs, Output};
+use crate::apply::former::Meaning;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::inventory::registration::{self, Registration};
 use crate::inventory::{self, Inventory};
@@ -33,6 +34,10 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The inventory's text.
     pub source: String,
+    /// Hosts that are neither retired nor lost, with where they are reached: for the record.
+    pub addresses: BTreeMap<String, String>,
+    /// The generation that all of this is of, if it is one that hosts keep instead of the inventory.
+    pub back_to: Option<u64>,
     /// What is not as in the real inventory; empty outside of a lab.
     pub substitutions: Vec<Substitution>,
 }
@@ -118,6 +123,8 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
         }
     };
     Ok(Loaded {
+        addresses: addresses(&inventory),
+        back_to: None,
         path,
         inventory,
         topology,
@@ -128,6 +135,32 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
         source,
         substitutions,
     })
+}
+
+/// What a former inventory with its lock means. Nothing else of this machine is read: files that it
+/// delivers are in the desired state that hosts keep.
+pub fn understand(inventory: &str, lock: &str, stand_in: Option<&StandIn>) -> Result<Meaning, String> {
+    let first = |found: &[Diagnostic]| {
+        let error = found.iter().find(|found| found.severity == Severity::Error);
+        error.map_or_else(|| "it cannot be read".to_owned(), |error| error.summary.clone())
+    };
+    let (parsed, found) = inventory::parse(inventory);
+    let parsed = parsed.ok_or_else(|| format!("its inventory: {}", first(&found)))?;
+    let lock = inventory::lock::parse(lock).map_err(|found| format!("its lock: {}", first(&found)))?;
+    let parsed = match stand_in {
+        None => parsed,
+        Some(stand_in) => lab::stand_in::stand_in(&parsed, stand_in.lab.hosts()).0,
+    };
+    let resolved = topology::resolve(&parsed, &lock);
+    let topology =
+        resolved.topology.ok_or_else(|| format!("its inventory: {}", first(&resolved.diagnostics)))?;
+    Ok(Meaning { topology, addresses: addresses(&parsed) })
+}
+
+/// Hosts that are neither retired nor lost, with the address they are reached at.
+fn addresses(inventory: &Inventory) -> BTreeMap<String, String> {
+    let there = inventory.hosts.iter().filter(|(_, host)| !host.lost && !host.retired);
+    there.map(|(name, host)| (name.clone(), host.address.value.clone())).collect()
 }
 
 /// Loads or tells the person why not.

@@ -10,7 +10,7 @@ use crate::inventory::{self, Lock};
 use crate::render::diagnostic;
 
 /// The lock and what stands on disk.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LockFile {
     /// As this run knows it.
     pub lock: Lock,
@@ -42,6 +42,16 @@ impl LockFile {
         Ok(Self { lock, path, text })
     }
 
+    /// The lock of a generation that hosts keep: nothing is read from disk, and nothing written.
+    pub fn apart(text: &str) -> Result<Self, (String, Option<String>)> {
+        let lock = inventory::lock::parse(text).map_err(|found| {
+            let first = found.first().map(|found| found.summary.clone()).unwrap_or_default();
+            (format!("the lock that hosts keep cannot be used: {first}"), None)
+        })?;
+        let text = inventory::lock::emit(&lock);
+        Ok(Self { lock, path: PathBuf::new(), text })
+    }
+
     /// Whether the lock on disk is not the lock that this run stands on.
     pub fn is_extended(&self) -> bool {
         inventory::lock::emit(&self.lock) != self.text
@@ -50,6 +60,15 @@ impl LockFile {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its text with what pip resolved for a venv.
+    pub fn text_with(&self, venv: &str, resolved: &IndexMap<String, Vec<String>>) -> String {
+        let mut lock = self.lock.clone();
+        if !resolved.is_empty() {
+            lock.packages.entry(venv.to_owned()).or_default().extend(resolved.clone());
+        }
+        inventory::lock::emit(&lock)
     }
 
     /// Takes over what pip resolved for a venv: Python tag to requirement lines.
@@ -63,7 +82,7 @@ impl LockFile {
     /// Writes it if this run extended it: whole or not at all. `locked` forbids that.
     pub fn save(&mut self, locked: bool, output: &Output) -> Result<(), Exit> {
         let text = inventory::lock::emit(&self.lock);
-        if text == self.text {
+        if text == self.text || self.path.as_os_str().is_empty() {
             return Ok(());
         }
         let name = self.path.display().to_string();

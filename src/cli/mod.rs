@@ -10,6 +10,7 @@ mod exit;
 mod firewall;
 mod generate;
 mod graph;
+mod history;
 mod hosts;
 mod init;
 pub mod lab;
@@ -20,6 +21,7 @@ mod panic;
 mod plan;
 mod progress;
 mod rehearse;
+mod rollback;
 mod route;
 mod run_log;
 mod saved_plan;
@@ -73,6 +75,10 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Show how each process is: state, readiness, version, memory, and whether it runs with today's configuration
     Status(status::StatusArgs),
+    /// List the generations that hosts keep: who applied what, and when
+    History(history::HistoryArgs),
+    /// Plan a generation that hosts were in before, ask, and apply it
+    Rollback(rollback::RollbackArgs),
     /// Apply the inventory to throwaway hosts on this machine, prove it with a client, tear down
     Rehearse(rehearse::RehearseArgs),
     /// Look at throwaway hosts, log in on them, remove them
@@ -178,6 +184,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Show(arguments) => show::run(&arguments, &output),
         Command::Apply(arguments) => apply::run(&arguments, &output),
         Command::Status(arguments) => status::run(&arguments, &output),
+        Command::History(arguments) => history::run(&arguments, &output),
+        Command::Rollback(arguments) => rollback::run(&arguments, &output),
         Command::Rehearse(arguments) => rehearse::run(&arguments, &output),
         Command::Lab(arguments) => rehearse::lab(&arguments, &output),
         Command::Graph(arguments) => graph::run(&arguments, &output),

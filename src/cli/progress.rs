@@ -12,13 +12,13 @@ use super::Output;
 use super::run_log::RunLog;
 use crate::apply::{Observer, Outcome};
 use crate::facts::conversation::clean;
-use crate::plan::Step;
+use crate::plan::{Plan, Step};
 use crate::render::paint::Paint;
 
 /// Shows progress on standard error.
 pub struct Progress<'a> {
     output: &'a Output,
-    steps: &'a [Step],
+    steps: Vec<Step>,
     states: Vec<State>,
     bars: MultiProgress,
     /// A line for each host that does something.
@@ -54,7 +54,7 @@ impl<'a> Progress<'a> {
     /// `keep` is given the Python packages that pip resolved, as soon as they are known.
     pub fn new(
         output: &'a Output,
-        steps: &'a [Step],
+        steps: &[Step],
         quiet: bool,
         log: Option<RunLog>,
         keep: &'a mut Keep<'a>,
@@ -66,8 +66,8 @@ impl<'a> Progress<'a> {
         };
         Self {
             output,
-            steps,
             states: vec![State::Waiting; steps.len()],
+            steps: steps.to_vec(),
             bars: MultiProgress::with_draw_target(target),
             running: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -124,7 +124,7 @@ impl<'a> Progress<'a> {
         if !self.output.terminal || self.quiet {
             return;
         }
-        let idle = waits(self.steps, &self.states);
+        let idle = waits(&self.steps, &self.states);
         let gone: Vec<String> =
             self.waiting.keys().filter(|host| !idle.contains_key(*host)).cloned().collect();
         for host in gone {
@@ -253,6 +253,21 @@ impl Observer for Progress<'_> {
 
     fn resolved(&mut self, sets: &IndexMap<String, Vec<String>>) {
         (self.keep)(sets);
+    }
+
+    fn goes_back(&mut self, generation: u64, plan: &Plan) {
+        self.steps.clone_from(&plan.steps);
+        self.states = vec![State::Waiting; plan.steps.len()];
+        self.said.clear();
+        let count = match plan.steps.len() {
+            0 => "nothing is to be undone".to_owned(),
+            1 => "1 step".to_owned(),
+            count => format!("{count} steps"),
+        };
+        let text = format!("It failed. Going back to generation {generation}: {count}");
+        self.log(&text);
+        self.output.event("rollback_begins", json!({"generation": generation, "steps": plan.steps.len()}));
+        self.line(&text);
     }
 
     fn interrupted(&mut self) {

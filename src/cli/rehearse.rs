@@ -109,7 +109,7 @@ fn on_lab(arguments: &RehearseArgs, inventory: &Inventory, lab: Lab, output: &Ou
     output.result(&format!("{}\n", render::topology::text(&loaded.topology, output.color)));
     let hosts = host_arguments();
     let apply = ApplyArgs::rehearsal(arguments.inventory.clone(), hosts.clone(), arguments.diff);
-    let exit = apply_loaded(loaded, &apply, None, output);
+    let exit = apply_loaded(loaded, Some(&stand_in), &apply, None, output);
     if exit != Exit::Done {
         return exit;
     }

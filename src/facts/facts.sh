@@ -14,6 +14,7 @@ say() { # FIELD...: one line of the answer
 declare -A ready=() want=() secretful=() known_unit=() reloads=() recorded=()
 declare -a reaches=() paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=() watches=()
 mode='' state='' nonce='' who='' pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python=''
+generations='' generation=0
 
 read_request() {
     local kind a b
@@ -39,6 +40,7 @@ read_request() {
             processes) processes=$a ;;
             modules) modules=$a ;;
             serving) serving_user=$a serving_python=$b ;;
+            generations) generations=$a ;;
             reaches) reaches+=("$a"$'\t'"$b") ;;
             ready) ready[$a]+=${b:+$b$'\t'} ;;
             watch) watches+=("$a"$'\t'"$b") ;;
@@ -71,6 +73,7 @@ read_record() {
     for line in "${lines[@]}"; do
         say record "$line"
         address=${line%%$'\t'*}
+        [[ $address == synprov && $line =~ \"generation\":([0-9]+) ]] && generation=${BASH_REMATCH[1]}
         [[ $address =~ ^[^/]+/[^/]+/([a-z_]+):(.+)$ ]] || continue
         case ${BASH_REMATCH[1]} in
             file) recorded[${BASH_REMATCH[2]}]=$line; add_path "${BASH_REMATCH[2]}" - ;;
@@ -352,6 +355,28 @@ probe_reaches() {
     wait
 }
 
+# Generations up to the one that the record names: of each who, when and what, or all of one of them.
+probe_generations() {
+    [[ -n $generations ]] || return 0
+    local directory number chosen='' name line
+    for directory in "$state"/generations/*; do
+        number=${directory##*/}
+        [[ $number =~ ^[0-9]{1,18}$ && -r $directory/meta.json ]] && ((number <= generation)) || continue
+        case $generations in
+            list) say generation "$number" "$(base64 -w0 < "$directory/meta.json")" ;;
+            current) ((number == generation)) && chosen=$number ;;
+            *) ((number <= generations && number > ${chosen:-0})) && chosen=$number ;;
+        esac
+    done
+    [[ -n $chosen ]] || return 0
+    say kept "$chosen"
+    for name in meta.json inventory.yaml inventory.lock resources.json; do
+        while IFS= read -r line; do
+            case $name in *.lock) say kept lock "$line" ;; *) say kept "${name%.*}" "$line" ;; esac
+        done < <(base64 -w 60000 < "$state/generations/$chosen/$name")
+    done
+}
+
 # Independent probes run side by side; their answers are put out one after the other.
 probe() {
     local units_out packages_out postgresql_out others_out reaches_out watched_out
@@ -366,11 +391,19 @@ probe() {
     probe_keys
     cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
     probe_registered
+    probe_generations
     cat "/dev/fd/$reaches_out"
     # Defined in ready.sh and watch.sh, which come along where this is asked.
     ((${#ready[@]})) && probe_states
     ((${#watches[@]})) && cat "/dev/fd/$watched_out"
     say end facts
+}
+
+# Before another request is read in the same exec.
+forget_request() {
+    ready=() want=() secretful=() known_unit=() reloads=() recorded=() applied_digest=() applied_redacted=() previous_digest=()
+    reaches=() paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=()
+    pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python='' generations='' generation=0
 }
 
 synprov_main() {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::conversation::{Conversation, Heard};
+use super::generation::Wanted;
 use super::host::HostFacts;
 use super::reply::Reply;
 use super::request::{Also, Mode, Port, request};
@@ -43,6 +44,8 @@ pub struct Asked<'a> {
     pub states: bool,
     /// What only a drift run asks: lines by [`super::watched::request`]; empty: nothing.
     pub watch: String,
+    /// What to ask about its generations; a plan asks nothing.
+    pub generations: Option<Wanted>,
 }
 
 /// A logged-in host.
@@ -86,6 +89,7 @@ fn ask(host: &Asked<'_>, server_name: &str, nonce: &str) -> Result<(Connection, 
         reaches: &host.reaches,
         states: host.states,
         watch: &host.watch,
+        generations: host.generations,
     };
     let request = request(Mode::Facts, server_name, nonce, "-", &host.resources, also);
     let script = match (host.states, host.watch.is_empty()) {

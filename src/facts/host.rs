@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::generation::{Meta, Stored};
 use super::record::Record;
 use super::request::Port;
 use super::watched::Watched;
@@ -58,6 +59,10 @@ pub struct HostFacts {
     pub postgresql: Option<PostgresqlFact>,
     /// What only a drift run asks.
     pub watched: Watched,
+    /// Who made its generations, when, and what of, by number; only if that was asked.
+    pub generations: BTreeMap<u64, Meta>,
+    /// The generation that was asked for.
+    pub generation: Option<Stored>,
     /// The record.
     pub record: Record,
 }

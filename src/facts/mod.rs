@@ -4,6 +4,7 @@
 
 pub mod conversation;
 pub mod gather;
+pub mod generation;
 pub mod host;
 pub mod loader;
 pub mod record;

@@ -22,6 +22,9 @@ pub const HEADER: &str = "synprov";
 /// Address of the line with the whole topology, kept on main's host.
 pub const TOPOLOGY: &str = "topology";
 
+/// Address of the line with this host's instances as an apply that is under way makes them.
+pub const ATTEMPTED: &str = "attempted";
+
 /// The record of one host, folded: at most one entry an address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
@@ -29,6 +32,8 @@ pub struct Record {
     pub header: Option<Header>,
     /// The topology as last applied, on main's host only.
     pub topology: Option<RecordedTopology>,
+    /// This host's instances as an apply that has not come to its end was about to make them: what may hold something.
+    pub attempted: Option<RecordedTopology>,
     /// Entries by address text, in order of address.
     pub entries: BTreeMap<String, Entry>,
 }
@@ -155,6 +160,12 @@ impl Record {
             } else if address == TOPOLOGY {
                 record.topology =
                     Some(serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?);
+            } else if address == ATTEMPTED {
+                record.attempted = if json == "-" {
+                    None
+                } else {
+                    Some(serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?)
+                };
             } else if json == "-" {
                 record.entries.remove(address);
             } else {

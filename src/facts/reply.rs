@@ -3,6 +3,7 @@
 use base64::Engine as _;
 
 use super::conversation::clean;
+use super::generation::{Stored, parse_meta};
 use super::host::{
     HostFacts, PathFact, PostgresqlFact, ProcessFact, Reached, SecretFact, Secretful, UnitFact, VenvFact,
 };
@@ -14,6 +15,8 @@ const LONGEST: usize = 64 << 20;
 const MOST: usize = 200_000;
 /// More kinds of process than this are on no host.
 const SERVED: usize = 500;
+/// More generations than this are on no host.
+const GENERATIONS: usize = 1000;
 
 /// Why an answer is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,6 +178,24 @@ impl Reply {
             }
             ("pg_peer", [address, "scram-sha-256"]) => postgresql(facts).peers.push((*address).to_owned()),
             ("pg_peer", _) => {}
+            ("generation", [number, base64]) => {
+                let number = number.parse().map_err(|_| bad())?;
+                let text = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| bad())?;
+                // One that cannot be read is not there; to go back to it is refused for that.
+                if let (true, Ok(meta)) =
+                    (facts.generations.len() < GENERATIONS, parse_meta(&String::from_utf8_lossy(&text)))
+                {
+                    facts.generations.insert(number, meta);
+                }
+            }
+            ("kept", [number]) => {
+                let number = number.parse().map_err(|_| bad())?;
+                facts.generation = Some(Stored::new(number));
+            }
+            ("kept", [file, base64]) => {
+                let stored = facts.generation.as_mut().ok_or_else(bad)?;
+                stored.take(file, base64).ok_or_else(bad)?;
+            }
             _ => return Err(bad()),
         }
         Ok(false)

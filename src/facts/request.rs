@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 
+use super::generation::Wanted;
 use crate::resource::{Body, Resource};
 use crate::topology::SynapseCheck;
 use crate::topology::registered::SCRIPT;
@@ -50,6 +51,8 @@ pub struct Also<'a> {
     pub states: bool,
     /// What only a drift run asks: lines by [`super::watched::request`]; needs the functions of `watch.sh`.
     pub watch: &'a str,
+    /// What to say of its generations.
+    pub generations: Option<Wanted>,
 }
 
 /// The request as lines of tab-separated fields, ending with `end`.
@@ -121,6 +124,9 @@ pub fn request(
         }
     }
     text.push_str(also.watch);
+    if let Some(wanted) = also.generations {
+        let _ = writeln!(text, "generations\t{}", wanted.word());
+    }
     text.push_str("end\n");
     text
 }

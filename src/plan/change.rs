@@ -64,7 +64,8 @@ pub fn compare(
     entry: Option<&Entry>,
 ) -> Option<(Operation, Cause)> {
     let Some(actual) = actual else {
-        let was_there = entry.is_some_and(|entry| entry.applied.is_some());
+        // With something pending it was us who took it away: it has been on its way out.
+        let was_there = entry.is_some_and(|entry| entry.applied.is_some() && entry.pending.is_none());
         return Some((Operation::Create, if was_there { Cause::Drift } else { Cause::Intended }));
     };
     if actual == desired {

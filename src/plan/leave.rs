@@ -162,6 +162,7 @@ fn runs_on(input: &Input<'_>, host: &str, unit: &str) -> bool {
 /// Ports the recorded instance behind a unit listens on: what has to drain before it stops.
 fn ports(input: &Input<'_>, unit: &str) -> Vec<u16> {
     recorded_instances(input)
+        .chain(attempted_instances(input))
         .filter(|(_, instance)| instance.unit == unit)
         .filter_map(|(_, instance)| instance.ports.get("client").copied())
         .collect()
@@ -176,6 +177,17 @@ pub(super) fn recorded_instances<'a>(
         .values()
         .filter_map(|facts| facts.record.topology.as_ref())
         .flat_map(|topology| &topology.instances)
+}
+
+/// Instances that an apply which has not come to its end was about to make: some of them may run.
+pub(super) fn attempted_instances<'a>(
+    input: &'a Input<'_>,
+) -> impl Iterator<Item = (&'a String, &'a RecordedInstance)> {
+    input
+        .facts
+        .values()
+        .filter_map(|facts| facts.record.attempted.as_ref())
+        .flat_map(|attempted| &attempted.instances)
 }
 
 /// What a person would type to remove what synprov never removes. What is gone already needs no word.

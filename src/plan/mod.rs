@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::record::{Attributes, Entry};
+use crate::facts::record::{Attributes, Entry, RecordedTopology};
 use crate::resource::{Body, Resource, Stage};
 use change::{Cause, Change, Operation};
 pub use input::{Allow, Input};
@@ -62,6 +62,9 @@ pub struct Plan {
     /// but that. An apply with nothing else to do writes it.
     #[serde(skip)]
     pub unsettled: Vec<String>,
+    /// By host, its instances as this plan makes them: the record says so before the first of them starts.
+    #[serde(skip)]
+    pub attempts: BTreeMap<String, RecordedTopology>,
 }
 
 /// Why a plan may not be applied.
@@ -132,6 +135,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         entries,
         forgotten: left.forgotten,
         unsettled,
+        attempts: remember::attempts(input),
     }
 }
 

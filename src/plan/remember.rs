@@ -49,6 +49,17 @@ fn recorded(instance: &Instance) -> RecordedInstance {
     }
 }
 
+/// By host, its instances as they are about to be.
+pub(super) fn attempts(input: &Input<'_>) -> BTreeMap<String, RecordedTopology> {
+    let mut attempts = BTreeMap::new();
+    for host in input.facts.keys() {
+        let here = input.topology.instances.iter().filter(|instance| &instance.host == host);
+        let instances = here.map(|instance| (instance.name.clone(), recorded(instance))).collect();
+        attempts.insert(host.clone(), RecordedTopology { instances, ..RecordedTopology::default() });
+    }
+    attempts
+}
+
 /// Hosts whose record an apply that was cut short left behind what is.
 pub(super) fn unsettled(input: &Input<'_>, forgotten: &[(String, String)]) -> Vec<String> {
     let main = input.topology.instances.first().map(|main| main.host.as_str());
@@ -57,8 +68,12 @@ pub(super) fn unsettled(input: &Input<'_>, forgotten: &[(String, String)]) -> Ve
         let unfinished = record.entries.values().any(|entry| {
             entry.pending.is_some() || entry.started.as_ref().is_some_and(|started| started.owed.is_some())
         });
+        let begun = record.attempted.is_some();
         let lists_what_left = forgotten.iter().any(|(of, _)| of == *host);
-        unfinished || lists_what_left || (main == Some(host) && another(input, record.topology.as_ref()))
+        unfinished
+            || begun
+            || lists_what_left
+            || (main == Some(host) && another(input, record.topology.as_ref()))
     });
     hosts.map(|(host, _)| host.clone()).collect()
 }

@@ -297,6 +297,24 @@ impl Action {
         }
     }
 
+    /// Whether it only makes ready what nothing that runs reads yet: if it fails, all is as it was.
+    pub fn prepares(&self) -> bool {
+        matches!(
+            self,
+            Action::InstallPackages { .. }
+                | Action::CreateUser { .. }
+                | Action::MakeDirectories { .. }
+                | Action::GenerateSecret { .. }
+                | Action::PutSecret { .. }
+                | Action::BuildVenv { .. }
+                | Action::Stage { .. }
+                | Action::Validate { .. }
+                | Action::CheckRoutes { .. }
+                | Action::CheckPostgresql { .. }
+                | Action::ProbeMedia { .. }
+        )
+    }
+
     /// Units that are running and ready when this has succeeded: their new start is known then.
     pub fn awaited(&self) -> Vec<&str> {
         match self {

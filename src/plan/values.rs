@@ -67,7 +67,14 @@ pub fn values(resource: &Resource, facts: &HostFacts, entry: Option<&Entry>, inp
                     .collect();
                 desired.insert("secrets".to_owned(), revisions.join(" "));
             }
-            let actual = facts.paths.get(path).map(|fact| file_values(fact, applied, !secrets.is_empty()));
+            let actual = facts.paths.get(path).map(|fact| {
+                let found = file_values(fact, applied, !secrets.is_empty());
+                let pending = entry.and_then(|entry| entry.pending.as_ref());
+                match pending.filter(|_| fact.secretful == Some(Secretful::Same)) {
+                    Some(pending) => unfinished(found, pending, &desired),
+                    None => found,
+                }
+            });
             Values { desired, actual }
         }
         Body::Directive { path, directive, minimum, .. } => {
@@ -149,6 +156,20 @@ fn path_values(fact: &PathFact) -> Attributes {
         values.insert("type".to_owned(), format!("link to {target}"));
     }
     values
+}
+
+/// A file with secrets that an apply was about to put in place when it died: the host knows both texts as
+/// ours and does not say which one stands there. It is taken for the one that is not wanted.
+fn unfinished(mut found: Attributes, pending: &Attributes, desired: &Attributes) -> Attributes {
+    if ["content", "secrets"].iter().all(|key| found.get(*key) == desired.get(*key)) {
+        for key in ["content", "secrets"] {
+            match pending.get(key) {
+                Some(value) => found.insert(key.to_owned(), value.clone()),
+                None => found.remove(key),
+            };
+        }
+    }
+    found
 }
 
 fn file_values(fact: &PathFact, applied: Option<&Attributes>, secretful: bool) -> Attributes {

@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod drift;
 pub mod firewall;
 pub mod graph;
+pub mod history;
 pub mod html;
 pub mod paint;
 pub mod plan;

@@ -28,6 +28,13 @@ pub fn second(at: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
+/// `2026-11-22 04:33:46 UTC`, from seconds since the epoch.
+pub fn utc(seconds: u64) -> String {
+    let (year, month, day, rest) =
+        civil(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000));
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

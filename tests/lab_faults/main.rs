@@ -4,6 +4,7 @@
 
 #[path = "../throwaway/answer.rs"]
 mod answer;
+mod back;
 #[path = "../throwaway/site.rs"]
 #[allow(dead_code)]
 mod deployment;
@@ -54,6 +55,10 @@ type Scenario = (&'static str, fn(&site::Site));
 /// What happens to a deployment that runs, in this order; each begins and ends with an empty plan.
 /// `sample.rs` says which of them run.
 const SCENARIOS: &[Scenario] = &[
+    ("a worker never becomes ready", back::a_worker_never_becomes_ready),
+    ("a failure is left alone", back::a_failure_is_left_alone),
+    ("the way back fails too", back::the_way_back_fails_too),
+    ("somebody goes back", back::somebody_goes_back),
     ("a change of mind", kills::between_restart_and_record),
     ("Redis is firewalled", reach::redis_is_firewalled),
     ("a host is paused", reach::a_host_is_paused),
@@ -73,7 +78,7 @@ const SCENARIOS: &[Scenario] = &[
 #[ignore = "lab: needs root and podman"]
 fn a_deployment_on_two_hosts_survives() {
     let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
-    let chosen = sample::chosen(&names, &[], 4);
+    let chosen = sample::chosen(&names, &["a worker never becomes ready"], 4);
     let site = site::provisioned("running");
     let mut failed = Vec::new();
     for ((name, scenario), _) in SCENARIOS.iter().zip(chosen).filter(|(_, chosen)| *chosen) {

@@ -104,7 +104,8 @@ impl World {
             .map(|host| (host.name.clone(), host.internal_address.clone()))
             .collect();
         for host in facts.keys() {
-            let record = ledger.record(host, topology, MODULES, &addresses);
+            let generation = facts[host].generation_number() + 1;
+            let record = ledger.record(host, topology, MODULES, &addresses, generation);
             self.machine(host).record = record;
         }
     }
@@ -237,6 +238,7 @@ impl World {
                 units.iter().take(parts).for_each(|unit| enable(self.machine(host), unit));
             }
             Action::Stop { unit, disable, .. } => {
+                self.running.remove(&(host.to_owned(), unit.clone()));
                 let fact = self.machine(host).units.get_mut(unit).unwrap();
                 (fact.active, fact.sub) = ("inactive".to_owned(), "dead".to_owned());
                 if *disable {
@@ -315,8 +317,27 @@ impl World {
         assert_eq!(fact.load, "loaded", "{unit} is started");
         machine.units.insert(unit.to_owned(), fact);
         machine.start(unit, now, unit == "nginx.service");
+        self.takes_hold(host, unit);
+        let machine = self.machine(host);
         let fact = &machine.units[unit];
         ledger.started(host, unit.to_owned(), fact.invocation.clone(), fact.newest_worker());
+    }
+}
+
+impl World {
+    /// A process started: nobody who holds the same by another understanding runs beside it.
+    fn takes_hold(&mut self, host: &str, unit: &str) {
+        let me = (host.to_owned(), unit.to_owned());
+        self.running.remove(&me);
+        let holds = self.holds(host, unit);
+        for (word, holders) in &holds {
+            let others = self.running.iter().filter(|(other, words)| {
+                !holders.contains(other) && words.contains(word) && self.topology.hosts.contains_key(&other.0)
+            });
+            let others: Vec<_> = others.map(|(other, _)| other).collect();
+            assert!(others.is_empty(), "{me:?} starts and holds {word}, as {others:?} still does");
+        }
+        self.running.insert(me, holds.into_keys().collect());
     }
 }
 

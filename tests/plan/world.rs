@@ -1,6 +1,6 @@
 //! An inventory with the model hosts it speaks of: plan, apply, change the inventory, plan again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use synprov::facts::HostFacts;
@@ -10,7 +10,7 @@ use synprov::plan::drift::{Drift, drift};
 use synprov::plan::target::{Targeted, choose};
 use synprov::plan::{Allow, Input, Plan, plan};
 use synprov::resource::Resource;
-use synprov::topology::{self, Topology};
+use synprov::topology::{self, Instance, Topology};
 
 use crate::machine::{BOOT, Machine, nonced};
 
@@ -33,6 +33,10 @@ pub struct World {
     pub now: i64,
     /// Counts secrets, so that each is another one.
     pub made: u32,
+    /// What each process that runs took hold of when it started: host and unit to words.
+    pub running: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Everything that was ever held.
+    pub words: BTreeSet<String>,
 }
 
 impl World {
@@ -56,8 +60,11 @@ impl World {
             allow: Allow::default(),
             now: BOOT + 3_600_000_000,
             made: 0,
+            running: BTreeMap::new(),
+            words: BTreeSet::new(),
         };
         world.read_controller_secrets();
+        world.read_words();
         Ok(world)
     }
 
@@ -83,6 +90,25 @@ impl World {
         }
         (self.topology, self.resources, self.lock) = (topology, resources, lock);
         self.read_controller_secrets();
+        self.read_words();
+    }
+
+    fn read_words(&mut self) {
+        self.words.extend(self.topology.instances.iter().flat_map(held));
+    }
+
+    /// What a process holds by the present topology, with who else does; main holds what nobody else does.
+    pub fn holds(&self, host: &str, unit: &str) -> BTreeMap<String, BTreeSet<(String, String)>> {
+        let instances = &self.topology.instances;
+        let place = |one: &Instance| (one.host.clone(), one.unit.clone());
+        let holders = |word: &String| -> BTreeSet<(String, String)> {
+            let named: BTreeSet<_> =
+                instances.iter().filter(|one| held(one).contains(word)).map(place).collect();
+            if named.is_empty() { instances.first().map(place).into_iter().collect() } else { named }
+        };
+        let me = (host.to_owned(), unit.to_owned());
+        let mine = self.words.iter().map(|word| (word.clone(), holders(word)));
+        mine.filter(|(_, holders)| holders.contains(&me)).collect()
     }
 
     fn read_controller_secrets(&mut self) {
@@ -178,6 +204,12 @@ impl World {
             .sum();
         assert_eq!(plan.unchanged, counted);
     }
+}
+
+/// What an instance names as its own.
+fn held(instance: &Instance) -> BTreeSet<String> {
+    let writes = instance.writes.iter().map(|word| format!("writes {word}"));
+    writes.chain(instance.runs.iter().map(|word| format!("runs {word}"))).collect()
 }
 
 /// What an inventory's text means.

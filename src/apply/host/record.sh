@@ -25,6 +25,24 @@ record_done() { # OFFSET LENGTH
     printf %s "${lines%.}" >> "$state/record" && sync "$state/record"
 }
 
+# What this apply made of the host, beside its record; the record says then that it is so.
+keep_generation() { # NUMBER KEPT (OFFSET LENGTH)... of meta.json inventory.yaml inventory.lock resources.json
+    local all=$state/generations number=$1 name
+    local -i kept=$2
+    shift 2
+    mkdir -p -m 0700 -- "$all" && rm -rf -- "$all/new" && mkdir -m 0700 -- "$all/new" || return 1
+    for name in meta.json inventory.yaml inventory.lock resources.json; do
+        slice "$1" "$2" > "$all/new/$name" || return 1
+        shift 2
+    done
+    sync -- "$all"/new/* && rm -rf -- "${all:?}/$number" && mv -T -- "$all/new" "$all/$number" && sync -- "$all" || return 1
+    # Of those before it, what is more than enough.
+    for name in "$all"/*; do
+        name=${name##*/}
+        [[ $name =~ ^[0-9]{1,18}$ ]] && ((name <= number)) && printf '%s\n' "$name"
+    done | sort -n | head -n "-$kept" | while IFS= read -r name; do rm -rf -- "${all:?}/$name"; done
+}
+
 finish() { # OFFSET LENGTH: the whole record, in one piece
     slice "$1" "$2" > "$state/record.new" && sync "$state/record.new" && mv -fT "$state/record.new" "$state/record" && sync "$state" || return 1
     if [[ -s $state/digests ]]; then

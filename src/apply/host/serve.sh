@@ -1,6 +1,8 @@
 # The script of an apply is facts.sh and then the files here, this one first (script.rs). Takes the lock, probes again,
 # then reads framed steps from standard input and does them one at a time:
 #     step ID CODE-LENGTH PAYLOAD-LENGTH <newline> CODE PAYLOAD
+# or, to be asked again under the same lock:
+#     probe REQUEST-LENGTH <newline> REQUEST
 # CODE calls the functions below with quoted words; PAYLOAD (contents, record lines, secrets) is kept in a
 # root-only file on tmpfs while the step runs. Between steps it stops at the end of its input, or when
 # nothing, not even a heartbeat, came for 60 s. Whatever a step starts inherits the lock.
@@ -71,6 +73,7 @@ serve_steps() {
     while read -r -t 60 word id code_length payload_length; do
         case $word in
             beat) continue ;;
+            probe) probe_again "$id" || break; continue ;;
             step) ;;
             *) break ;;
         esac
@@ -93,6 +96,20 @@ serve_steps() {
         rm -f -- $run/payload
         say 'done' "$id" "$status"
     done
+}
+
+# What lies staged was meant for what is over.
+probe_again() { # REQUEST-LENGTH
+    local text
+    text=$(head -c "$1"; printf .)
+    text=${text%.}
+    ((${#text} == $1)) || return 1
+    rm -rf -- $stage
+    forget_request
+    read_request <<< "$text" || return 1
+    read_digests
+    read_record
+    probe
 }
 
 slice() { # OFFSET LENGTH: a part of the payload

@@ -3,24 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Considered;
-use super::super::leave::recorded_instances;
+use super::super::leave::{attempted_instances, recorded_instances};
 use super::super::service::is_active;
 use super::super::step::{Action, Startable};
 use super::datastores::{POSTGRESQL, settles_after_start};
 use super::{Builder, addresses, has, holds, outdated, why};
+use crate::facts::record::RecordedInstance;
 use crate::resource::{Body, Stage};
 
 impl<'a> Builder<'a, '_> {
     /// Stops whatever holds something (a stream, a job, a name) that another process takes over.
     pub(super) fn vacate(&mut self) -> BTreeSet<(String, String)> {
         let topology = self.input.topology;
-        let recorded: BTreeMap<&String, _> = recorded_instances(self.input).collect();
-        let mut before: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (name, instance) in &recorded {
-            for held in &instance.holds {
-                before.entry(held).or_default().insert(name);
-            }
-        }
+        let recorded: Vec<_> = recorded_instances(self.input).collect();
+        // An apply that died, or goes back, may have started others than the records' topology says.
+        let attempted: Vec<_> = attempted_instances(self.input).collect();
+        let begun =
+            |host: &String| self.input.facts.get(host).is_some_and(|facts| facts.record.attempted.is_some());
+        let elsewhere = recorded.iter().filter(|(_, instance)| !begun(&instance.host)).copied();
+        let between: Vec<_> = attempted.iter().copied().chain(elsewhere).collect();
         let mut after: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for instance in &topology.instances {
             for held in holds(instance) {
@@ -28,8 +29,13 @@ impl<'a> Builder<'a, '_> {
             }
         }
         let mut vacated = BTreeSet::new();
-        for (name, instance) in recorded {
-            let now = topology.instances.iter().find(|now| &now.name == name);
+        let (settled, between) = (holders(&recorded), holders(&between));
+        let known = recorded.iter().map(|one| (one, &settled));
+        for ((name, instance), before) in known.chain(attempted.iter().map(|one| (one, &between))) {
+            if vacated.contains(&(instance.host.clone(), instance.unit.clone())) {
+                continue;
+            }
+            let now = topology.instances.iter().find(|now| now.name == **name);
             let moved = now.is_some_and(|now| now.host != instance.host);
             let renamed = now.filter(|now| now.unit != instance.unit);
             let taken = instance.holds.iter().find(|held| {
@@ -44,7 +50,8 @@ impl<'a> Builder<'a, '_> {
                 _ => continue,
             };
             let Some(facts) = self.input.facts.get(&instance.host) else { continue };
-            if !facts.units.get(&instance.unit).is_some_and(is_active) {
+            let unit = facts.units.get(&instance.unit);
+            if !unit.is_some_and(|unit| is_active(unit) || unit.active == "activating") {
                 continue;
             }
             // What runs with all that is asked of it now has let go already: an apply was cut short.
@@ -128,6 +135,17 @@ impl<'a> Builder<'a, '_> {
             }
         }
     }
+}
+
+/// Who holds what.
+fn holders<'n>(instances: &[(&'n String, &'n RecordedInstance)]) -> BTreeMap<&'n str, BTreeSet<&'n str>> {
+    let mut holders: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, instance) in instances {
+        for held in &instance.holds {
+            holders.entry(held).or_default().insert(name);
+        }
+    }
+    holders
 }
 
 /// Why several services start: what each was before.

@@ -1,0 +1,133 @@
+//! `synprov history`: the generations that hosts keep, with who, when and what.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use indexmap::IndexMap;
+
+use super::hosts::survey_generations;
+use super::load::{Loaded, StandIn, load_or_tell, understand};
+use super::rehearse::stand_in;
+use super::{Exit, HostArgs, InventoryArgs, Output};
+use crate::apply::former::{Former, NoFormer};
+use crate::facts::HostFacts;
+use crate::facts::generation::{Meta, Wanted};
+use crate::render::history::{self, Listed};
+
+/// `synprov history`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  synprov history                        a line a generation\n  synprov history --show 7               what generation 7 changed\n  synprov history --print-inventory 7    the inventory as it was then\n  synprov rollback --to 7                go back to it"
+)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    inventory: InventoryArgs,
+
+    #[command(flatten)]
+    hosts: HostArgs,
+
+    /// All that one generation changed
+    #[arg(long, value_name = "GENERATION", conflicts_with = "print_inventory")]
+    show: Option<u64>,
+
+    /// Print the inventory of a generation as main's host keeps it
+    #[arg(long, value_name = "GENERATION", conflicts_with = "json")]
+    print_inventory: Option<u64>,
+
+    /// The generations as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(arguments: &HistoryArgs, output: &Output) -> Exit {
+    let stand_in = match stand_in(&arguments.inventory, output) {
+        Ok(stand_in) => stand_in,
+        Err(exit) => return exit,
+    };
+    let mut loaded = match load_or_tell(&arguments.inventory, stand_in.as_ref(), output) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    // Nothing is asked about what stands on the hosts.
+    loaded.resources.clear();
+    if let Some(number) = arguments.print_inventory {
+        return match former(&loaded, &arguments.hosts, number, stand_in.as_ref(), output) {
+            Ok(former) => {
+                output.result(&former.inventory);
+                Exit::Done
+            }
+            Err(exit) => exit,
+        };
+    }
+    let surveyed = match survey_generations(&loaded, &arguments.hosts, Wanted::List, output) {
+        Ok(surveyed) => surveyed,
+        Err(exit) => return exit,
+    };
+    let mut listed = list(&surveyed.facts);
+    if let Some(number) = arguments.show {
+        listed.retain(|one| one.meta.number == number);
+        if listed.is_empty() {
+            return gone(number, output);
+        }
+    }
+    if arguments.json {
+        output.result(&history::json(&listed));
+    } else if arguments.show.is_some() {
+        output.result(&history::whole(&listed, output.color));
+    } else {
+        output.result(&history::text(&listed, output.color));
+    }
+    surveyed.exit()
+}
+
+/// Generations with the hosts that keep each, oldest first. With `--limit`, one number may name several.
+pub fn list(facts: &IndexMap<String, HostFacts>) -> Vec<Listed> {
+    let mut listed: BTreeMap<(u64, u64, String), Listed> = BTreeMap::new();
+    for (host, facts) in facts {
+        for (number, meta) in &facts.generations {
+            let key = (*number, meta.at, meta.who.clone());
+            let meta = Meta { number: *number, ..meta.clone() };
+            let one =
+                listed.entry(key).or_insert_with(|| Listed { meta, kept: Vec::new(), current: Vec::new() });
+            one.kept.push(host.clone());
+            if *number == facts.generation_number() {
+                one.current.push(host.clone());
+            }
+        }
+    }
+    listed.into_values().collect()
+}
+
+/// Generation `number`, or the latest before it that each host was in, as hosts keep it.
+pub fn former(
+    loaded: &Loaded,
+    hosts: &HostArgs,
+    number: u64,
+    stand_in: Option<&StandIn>,
+    output: &Output,
+) -> Result<Former, Exit> {
+    let surveyed = survey_generations(loaded, hosts, Wanted::UpTo(number), output)?;
+    if !surveyed.errors.is_empty() {
+        return Err(surveyed.exit());
+    }
+    let main = loaded.topology.instances.first().map(|main| main.host.as_str()).unwrap_or_default();
+    let understand = |inventory: &str, lock: &str| understand(inventory, lock, stand_in);
+    let former = match Former::of(&surveyed.facts, main, false, &understand) {
+        Ok(former) => former,
+        Err(NoFormer::First | NoFormer::Gone) => return Err(gone(number, output)),
+        Err(why) => {
+            output.error(&format!("generation {number}: {why}"), None);
+            return Err(Exit::Error);
+        }
+    };
+    if former.numbers.values().max() == Some(&number) { Ok(former) } else { Err(gone(number, output)) }
+}
+
+fn gone(number: u64, output: &Output) -> Exit {
+    output.error(
+        &format!("no host keeps generation {number}"),
+        Some("`synprov history` lists those that are kept"),
+    );
+    Exit::Error
+}
