@@ -5,9 +5,31 @@ use std::collections::BTreeMap;
 use crate::site::Site;
 
 const SYNC: &str = "sync: {host: hs2, count: 2, handles: [sync]";
-/// An option that no check can see, and with which Synapse does not start: systemd ends it.
-const BROKEN: &str =
-    "sync: {host: hs2, count: 2, handles: [sync], memory_max: 24M, config: {event_cache_size: 4711}";
+/// An option with which the worker does not start on a host that is [`Picky`].
+const BROKEN: &str = "sync: {host: hs2, count: 2, handles: [sync], config: {event_cache_size: 4711}";
+/// A drop-in of the admin's own.
+const DROP_IN: &str = "/etc/systemd/system/matrix_generic_worker@sync.service.d/zz-picky.conf";
+
+/// hs2, where something that no check sees keeps the worker from starting with [`BROKEN`], until this goes.
+struct Picky<'a>(&'a Site);
+
+impl<'a> Picky<'a> {
+    fn made(site: &'a Site) -> Self {
+        site.sh(
+            "hs2",
+            &format!(
+                "printf '[Service]\nExecStartPre=/bin/sh -c \"! grep -q 4711 /opt/matrix/conf/workers/sync.yaml\"\n' > {DROP_IN} && systemctl daemon-reload"
+            ),
+        );
+        Self(site)
+    }
+}
+
+impl Drop for Picky<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.try_sh("hs2", &format!("rm -f {DROP_IN}; systemctl daemon-reload"));
+    }
+}
 
 /// Unit to InvocationID, of everything of ours that runs on both hosts.
 fn invocations(site: &Site) -> BTreeMap<String, String> {
@@ -43,6 +65,7 @@ fn generations(site: &Site) -> (Vec<u64>, u64) {
 
 /// A worker does not start on its new options: everything is as before, and the next plan shows them again.
 pub fn a_worker_never_becomes_ready(site: &Site) {
+    let picky = Picky::made(site);
     let (files, running, before) = (site.files(), invocations(site), generations(site));
     site.rewrite(&[(SYNC, BROKEN), ("report_stats: false", "report_stats: false\n    max_upload_size: 17M")]);
     let intended = site.plan(0).changes();
@@ -65,12 +88,14 @@ pub fn a_worker_never_becomes_ready(site: &Site) {
     let second = "hs2 matrix_generic_worker@sync2.service InvocationID";
     assert_eq!(now.get(second), running.get(second));
     assert_eq!(site.plan(0).changes(), intended, "shown again");
+    drop(picky);
     site.rewrite(&[]);
     site.is_settled();
 }
 
 /// The same, left as it is for somebody who wants to look.
 pub fn a_failure_is_left_alone(site: &Site) {
+    let picky = Picky::made(site);
     site.rewrite(&[(SYNC, BROKEN)]);
     let told = site
         .run(&["apply", "--yes", "--diff", "none", "--ready-timeout", "10", "--no-rollback"])
@@ -78,6 +103,7 @@ pub fn a_failure_is_left_alone(site: &Site) {
         .says("Not rolled back: --no-rollback leaves it as it is.");
     assert!(!told.text.contains("Going back"), "{}", told.text);
     assert_ne!(site.state("hs2", "matrix_generic_worker@sync.service"), "active");
+    drop(picky);
     site.rewrite(&[]);
     site.apply();
     site.is_settled();
@@ -85,6 +111,7 @@ pub fn a_failure_is_left_alone(site: &Site) {
 
 /// The way back fails as well: what stands in its way is said, and once it is gone an apply finishes.
 pub fn the_way_back_fails_too(site: &Site) {
+    let picky = Picky::made(site);
     site.rewrite(&[(SYNC, BROKEN)]);
     // Once the worker was told to restart, its file cannot be written any more.
     let watcher = "nohup bash -c 'until systemctl show --value --property=NRestarts matrix_generic_worker@sync.service | grep -qv ^0; do sleep 0.05; done; \
@@ -96,6 +123,7 @@ pub fn the_way_back_fails_too(site: &Site) {
         .says("failed too")
         .says("sync.yaml");
     site.sh("hs2", "chattr -i /opt/matrix/conf/workers/sync.yaml");
+    drop(picky);
     site.rewrite(&[]);
     site.apply();
     site.is_settled();
