@@ -10,7 +10,7 @@ INVENTORY ?= inventories/single-host.yaml
 PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
 # What the tests and the benchmark run besides.
-TEST_PACKAGES := shellcheck iproute2 openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time
+TEST_PACKAGES := age git shellcheck iproute2 openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time
 
 .PHONY: help deps test-deps build demo test unit lab faults lint proof bench clean
 
@@ -37,7 +37,7 @@ unit: test-deps ## unit, property and command-line tests: no throwaway hosts
 	$(CARGO) test --locked
 
 lab: test-deps ## tests on throwaway hosts, a sample of the long ones (root)
-	SYNPROV_KILLS=$${SYNPROV_KILLS:-2} $(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_faults --test lab_table --test lab_worlds --test lab_drift \
+	SYNPROV_KILLS=$${SYNPROV_KILLS:-2} $(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_faults --test lab_table --test lab_worlds --test lab_runbooks --test lab_drift \
 		-- --ignored --nocapture --test-threads 1 --skip existing_installs --skip debian_13
 
 lint: test-deps ## formatting, clippy and shellcheck, warnings denied

@@ -421,3 +421,60 @@ fn drift_notifies_only_when_the_outcome_is_another() {
         .code(1)
         .stderr(predicate::str::contains("the next run notifies again"));
 }
+
+/// `restart sync2` means a process of the default inventory, `restart other.yaml` an inventory.
+#[test]
+fn names_and_an_inventory_are_told_apart() {
+    let directory = directory_with(&unreachable());
+    std::fs::copy(directory.path().join("inventory.yaml"), directory.path().join("other.yml")).unwrap();
+    let check = |words: &[&str], code: i32, said: &str| {
+        synprov(directory.path()).args(words).assert().code(code).stderr(predicate::str::contains(said));
+    };
+    for verb in ["start", "stop", "restart", "reload", "enable", "disable", "status", "logs"] {
+        check(&[verb, "nobody"], 64, "\"nobody\" is no process of this inventory");
+        check(&[verb, "nobody", "other.yml"], 64, "\"nobody\" is no process of this inventory");
+        check(&[verb, "main", "missing.yaml"], 1, "cannot read missing.yaml");
+        check(&[verb, "a.yaml", "b.yaml"], 64, "two inventories are named, the second is b.yaml");
+        check(&[verb, "main"], 3, "hs1: cannot connect to 127.0.0.1:1");
+    }
+    check(&["restart", "main", "-i", "other.yml", "--limit", "hs9"], 64, "\"hs9\"");
+    check(&["logs", "main", "--since", "yesterday"], 64, "write 90s, 15m, 2h, 3d");
+    check(&["status", "--watch"], 64, "--watch needs a terminal");
+}
+
+#[test]
+fn a_status_of_hosts_that_do_not_answer_is_json_all_the_same() {
+    let directory = directory_with(&unreachable());
+    let output = synprov(directory.path()).args(["status", "--json"]).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(document["well"], false);
+    assert_eq!(document["unreachable"][0]["host"], "hs1");
+}
+
+#[test]
+fn secrets_are_exported_to_nobody_by_mistake() {
+    let directory = directory_with(&unreachable());
+    std::fs::write(directory.path().join("there.age"), "mine").unwrap();
+    synprov(directory.path())
+        .args(["secrets", "export", "-o", "there.age"])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("there.age exists and is not overwritten"));
+    assert_eq!(std::fs::read_to_string(directory.path().join("there.age")).unwrap(), "mine");
+    synprov(directory.path())
+        .args(["secrets", "import", "there.age"])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("there.age is no age file"));
+}
+
+#[test]
+fn only_the_deployments_own_secrets_can_be_rotated() {
+    let directory = directory_with(&unreachable());
+    synprov(directory.path())
+        .args(["plan", "--rotate", "nonsense"])
+        .assert()
+        .code(64)
+        .stderr(predicate::str::contains("there is no secret \"nonsense\""));
+}

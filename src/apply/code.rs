@@ -205,6 +205,10 @@ impl Frame {
             Action::Enable { units } => {
                 self.call(["enable_units"].into_iter().chain(units.iter().map(String::as_str)));
             }
+            Action::Disable { units } => {
+                let words = ["systemctl", "disable", "--quiet", "--"].into_iter();
+                self.call(words.chain(units.iter().map(String::as_str)));
+            }
             Action::Stop { unit, ports, drain_seconds, disable } => {
                 for port in ports {
                     self.call(["drain", &port.to_string(), &drain_seconds.to_string()]);

@@ -5,6 +5,7 @@
 
 mod back;
 mod code;
+pub mod fetch;
 pub mod former;
 pub mod kept;
 pub mod ledger;
@@ -129,6 +130,9 @@ pub struct Job<'a> {
     pub replan: &'a dyn Fn(&IndexMap<String, HostFacts>) -> Plan,
     /// Seconds a service other than main may take to be ready.
     pub ready_seconds: u32,
+    /// An end in success replaces the journals by whole records: an apply. What only speaks to services
+    /// adds the lines of its steps.
+    pub settles: bool,
     /// Number of the signal received, and how many there were: see [`Interrupts`].
     pub interrupts: &'a Interrupts,
 }

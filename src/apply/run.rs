@@ -340,7 +340,7 @@ impl<'a> Run<'a> {
 
     /// All went well: the last word to every host is its whole record, in place of the journal.
     fn write_records(&mut self, news: &Receiver<(String, News)>, observer: &mut dyn Observer) {
-        if self.plan.is_empty() && self.plan.unsettled.is_empty() {
+        if !self.job.settles || self.plan.is_empty() && self.plan.unsettled.is_empty() {
             return;
         }
         let hosts: Vec<String> =

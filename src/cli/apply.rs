@@ -14,6 +14,7 @@ use super::hosts::{Surveyed, exit_of, survey, tell};
 use super::load::{Loaded, StandIn, load, load_or_tell, told, understand};
 use super::progress::Progress;
 use super::rehearse::stand_in;
+use super::rotation::rotate;
 use super::run_log::RunLog;
 use super::saved_plan::{self, Named};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
@@ -55,6 +56,10 @@ pub struct ApplyArgs {
     /// Leave everything as it is if a step fails, instead of going back to what was before
     #[arg(long)]
     pub no_rollback: bool,
+
+    /// Give this secret of the deployment a new random value everywhere; may be given several times
+    #[arg(long, value_name = "SECRET")]
+    pub rotate: Vec<String>,
 
     /// How much of what changes inside files is shown
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
@@ -145,6 +150,7 @@ impl ApplyArgs {
             no_rollback: true,
             diff,
             json: false,
+            rotate: Vec::new(),
         }
     }
 }
@@ -161,6 +167,9 @@ pub fn apply_loaded(
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };
+    if let Err(exit) = rotate(&mut surveyed, &loaded, &arguments.rotate, output) {
+        return exit;
+    }
     if let Err(exit) = loaded.lock.save(arguments.inventory.locked, output) {
         return exit;
     }
@@ -198,7 +207,10 @@ pub fn apply_loaded(
     } else if plan.is_empty() {
         return Exit::Done;
     }
-    if !plan.is_empty() && !arguments.yes && !confirmed(output) {
+    if !plan.is_empty()
+        && !arguments.yes
+        && !confirmed("Apply this?", "`--yes` applies without asking", output)
+    {
         return Exit::Error;
     }
     let connections = std::mem::take(&mut surveyed.connections);
@@ -207,12 +219,12 @@ pub fn apply_loaded(
 }
 
 /// Asks. Without a terminal there is nobody to ask.
-fn confirmed(output: &Output) -> bool {
+pub(super) fn confirmed(question: &str, help: &str, output: &Output) -> bool {
     if !std::io::stdin().is_terminal() {
-        output.error("there is no terminal to ask on", Some("`--yes` applies without asking"));
+        output.error("there is no terminal to ask on", Some(help));
         return false;
     }
-    output.talk("Apply this? Only \"yes\" is taken for an answer: ");
+    output.talk(&format!("{question} Only \"yes\" is taken for an answer: "));
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     if read.is_ok() && answer.trim() == "yes" {
@@ -240,7 +252,7 @@ fn perform(
     let interrupts = Arc::new(Interrupts::default());
     listen(&interrupts);
     let began = Instant::now();
-    let who = who();
+    let who = who("apply");
     let mut lock = std::mem::take(&mut loaded.lock);
     let known = lock.clone();
     let understand = |inventory: &str, lock: &str| understand(inventory, lock, stand_in);
@@ -267,6 +279,7 @@ fn perform(
             targeted: surveyed.targeted.as_ref(),
             replan: &replan,
             ready_seconds: arguments.ready_timeout,
+            settles: true,
             interrupts: &interrupts,
         };
         // At once, so that an apply that is killed later has it in the lock all the same.
@@ -345,7 +358,7 @@ fn begin_log(loaded: &Loaded, plan: &Plan, who: &str, output: &Output) -> Option
     }
 }
 
-fn exit(report: &Report) -> Exit {
+pub(super) fn exit(report: &Report) -> Exit {
     if report.signal != 0 {
         return Exit::Interrupted(u8::try_from(report.signal).unwrap_or(2));
     }
@@ -362,12 +375,12 @@ fn exit(report: &Report) -> Exit {
 }
 
 /// Names this run to others: who, where, which process, since when.
-fn who() -> String {
-    format!("{}, process {}, synprov apply since {}", clock::who(), std::process::id(), clock::utc_now())
+pub(super) fn who(verb: &str) -> String {
+    format!("{}, process {}, synprov {verb} since {}", clock::who(), std::process::id(), clock::utc_now())
 }
 
 /// The first SIGINT or SIGTERM lets running steps finish, the second ends the program's part at once.
-fn listen(interrupts: &Arc<Interrupts>) {
+pub(super) fn listen(interrupts: &Arc<Interrupts>) {
     let Ok(mut signals) =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])
     else {

@@ -39,6 +39,7 @@ enum SchemaOf {
     Plan,
     Apply,
     Route,
+    Status,
 }
 
 const SCHEMA_HELP: &str = "\
@@ -60,6 +61,7 @@ impl SchemaOf {
             SchemaOf::Plan => include_str!("../../schema/plan.schema.json"),
             SchemaOf::Apply => include_str!("../../schema/apply.schema.json"),
             SchemaOf::Route => include_str!("../../schema/route.schema.json"),
+            SchemaOf::Status => include_str!("../../schema/status.schema.json"),
         }
     }
 }

@@ -109,10 +109,43 @@ impl Surveyed {
         facts
     }
 
+    /// The same over other facts of the same hosts.
+    pub fn with_plan_from<T>(
+        &self,
+        loaded: &Loaded,
+        facts: &IndexMap<String, HostFacts>,
+        ask: impl FnOnce(&Input<'_>, &Plan) -> T,
+    ) -> T {
+        let (topology, resources) = (&loaded.topology, &loaded.resources);
+        let facts = &self.masked(facts);
+        let input = Input::new(topology, resources, facts, &self.hashes, &self.excluded, self.allow);
+        ask(&input, &plan(&input))
+    }
+
+    /// Values of secrets that are here from now on, and win over those on hosts.
+    pub fn bring(&mut self, secrets: BTreeMap<String, Secret>) {
+        for (name, secret) in secrets {
+            self.hashes.insert(name.clone(), nonced(&self.nonce, &secret));
+            self.secrets.insert(name, secret);
+        }
+    }
+
+    /// Hosts that have a secret with another value.
+    pub fn holders_of_another(&self, name: &str, value: &Secret) -> Vec<&str> {
+        let hash = nonced(&self.nonce, value);
+        let another = |facts: &HostFacts| facts.secrets.get(name).is_some_and(|fact| fact.nonced != hash);
+        self.facts.iter().filter(|(_, facts)| another(facts)).map(|(host, _)| host.as_str()).collect()
+    }
+
     /// What the errors mean for the exit code.
     pub fn exit(&self) -> Exit {
         exit_of(&self.errors)
     }
+}
+
+/// Secrets are compared as hashes of (nonce, hash of the value), just as hosts answer.
+fn nonced(nonce: &str, secret: &Secret) -> String {
+    sha256_hex(format!("{nonce}{}", sha256_hex(secret.expose())).as_bytes())
 }
 
 /// What failed hosts mean for the exit code.
@@ -170,9 +203,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
     let excluded = excluded(loaded, &arguments.limit, "--limit", output)?;
     let secrets = controller_secrets(loaded, output)?;
     let nonce = random_token();
-    // Secrets are compared as hashes of (nonce, hash of the value), just as hosts answer.
-    let hash = |secret: &Secret| sha256_hex(format!("{nonce}{}", sha256_hex(secret.expose())).as_bytes());
-    let hashes = secrets.iter().map(|(name, secret)| (name.clone(), hash(secret))).collect();
+    let hashes = secrets.iter().map(|(name, secret)| (name.clone(), nonced(&nonce, secret))).collect();
     let mut transports = Vec::new();
     for host in loaded.topology.hosts.keys().filter(|host| !excluded.contains(host)) {
         let target = target(loaded, host, arguments)?;

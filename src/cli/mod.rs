@@ -5,7 +5,9 @@ mod against_host;
 mod apply;
 mod check;
 mod clock;
+mod control;
 mod drift;
+mod execute;
 mod exit;
 mod firewall;
 mod generate;
@@ -16,15 +18,19 @@ mod init;
 pub mod lab;
 mod load;
 mod lock_file;
+mod logs;
 mod output;
 mod panic;
 mod plan;
 mod progress;
 mod rehearse;
 mod rollback;
+mod rotation;
 mod route;
 mod run_log;
 mod saved_plan;
+mod sealed;
+mod secrets;
 mod services;
 mod show;
 mod status;
@@ -37,6 +43,8 @@ use clap::{Args, Parser, Subcommand};
 pub use exit::Exit;
 use output::{ColorChoice, Output};
 pub use panic::guarded;
+
+use crate::plan::control::act::Verb;
 
 /// Matrix Synapse with workers on your hosts, planned and applied over plain SSH
 ///
@@ -79,6 +87,28 @@ enum Command {
     History(history::HistoryArgs),
     /// Plan a generation that hosts were in before, ask, and apply it
     Rollback(rollback::RollbackArgs),
+    /// Show what processes log, of several hosts together
+    Logs(logs::LogsArgs),
+    /// Start what does not run, in the order of the deployment
+    #[command(after_help = control::help(Verb::Start))]
+    Start(control::ControlArgs),
+    /// Stop processes, in reverse order
+    #[command(after_help = control::help(Verb::Stop))]
+    Stop(control::ControlArgs),
+    /// Restart processes, in the order of the deployment
+    #[command(after_help = control::help(Verb::Restart))]
+    Restart(control::ControlArgs),
+    /// Have processes read again what they can without a restart
+    #[command(after_help = control::help(Verb::Reload))]
+    Reload(control::ControlArgs),
+    /// Have processes start at boot
+    #[command(after_help = control::help(Verb::Enable))]
+    Enable(control::ControlArgs),
+    /// Have processes not start at boot
+    #[command(after_help = control::help(Verb::Disable))]
+    Disable(control::ControlArgs),
+    /// Take the deployment's secrets into an encrypted file, or bring them back
+    Secrets(secrets::SecretsArgs),
     /// Apply the inventory to throwaway hosts on this machine, prove it with a client, tear down
     Rehearse(rehearse::RehearseArgs),
     /// Look at throwaway hosts, log in on them, remove them
@@ -186,6 +216,14 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Command::Status(arguments) => status::run(&arguments, &output),
         Command::History(arguments) => history::run(&arguments, &output),
         Command::Rollback(arguments) => rollback::run(&arguments, &output),
+        Command::Logs(arguments) => logs::run(&arguments, &output),
+        Command::Start(arguments) => control::run(Verb::Start, &arguments, &output),
+        Command::Stop(arguments) => control::run(Verb::Stop, &arguments, &output),
+        Command::Restart(arguments) => control::run(Verb::Restart, &arguments, &output),
+        Command::Reload(arguments) => control::run(Verb::Reload, &arguments, &output),
+        Command::Enable(arguments) => control::run(Verb::Enable, &arguments, &output),
+        Command::Disable(arguments) => control::run(Verb::Disable, &arguments, &output),
+        Command::Secrets(arguments) => secrets::run(&arguments, &output),
         Command::Rehearse(arguments) => rehearse::run(&arguments, &output),
         Command::Lab(arguments) => rehearse::lab(&arguments, &output),
         Command::Graph(arguments) => graph::run(&arguments, &output),

@@ -82,6 +82,11 @@ impl Output {
         drop(std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()));
     }
 
+    /// Puts out a part of a result that goes on; `false`: its reader has gone away.
+    pub fn stream(&self, text: &str) -> bool {
+        std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()).is_ok()
+    }
+
     /// Talks to the person.
     pub fn talk(&self, text: &str) {
         drop(std::io::stderr().write_all(text.as_bytes()));

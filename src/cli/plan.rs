@@ -8,6 +8,7 @@ use super::firewall;
 use super::hosts::{Surveyed, survey};
 use super::load::{Loaded, load_or_tell};
 use super::rehearse::stand_in;
+use super::rotation::rotate;
 use super::saved_plan;
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::plan::Plan;
@@ -19,7 +20,7 @@ use crate::render::plan::{DiffStyle, Style, json, no_plan, text};
 /// `synprov plan`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --target sync          only this pool, and what it needs\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan"
+    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --target sync          only this pool, and what it needs\n  synprov plan --rotate replication   what would restart if that secret got a new value\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan"
 )]
 pub struct PlanArgs {
     #[command(flatten)]
@@ -30,6 +31,10 @@ pub struct PlanArgs {
 
     #[command(flatten)]
     targets: TargetArgs,
+
+    /// Give this secret of the deployment a new random value everywhere; may be given several times
+    #[arg(long, value_name = "SECRET", conflicts_with = "out")]
+    rotate: Vec<String>,
 
     /// How much of what changes inside files is shown
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
@@ -69,6 +74,7 @@ fn planned(arguments: &PlanArgs, output: &Output) -> Result<Exit, Exit> {
     let stand_in = stand_in(&arguments.inventory, output)?;
     let mut loaded = load_or_tell(&arguments.inventory, stand_in.as_ref(), output)?;
     let mut surveyed = survey(&loaded, &arguments.hosts, output)?;
+    rotate(&mut surveyed, &loaded, &arguments.rotate, output)?;
     loaded.lock.save(arguments.inventory.locked, output)?;
     surveyed.aim(&loaded, &arguments.targets.target, output)?;
     let plan = surveyed.plan(&loaded);

@@ -116,6 +116,7 @@ fn go(arguments: &RollbackArgs, output: &Output) -> Result<Exit, Exit> {
         no_rollback: arguments.no_rollback,
         diff: arguments.diff,
         json: arguments.json,
+        rotate: Vec::new(),
     };
     let exit = apply_loaded(loaded, stand_in.as_ref(), &apply, None, output);
     if exit == Exit::Done {

@@ -6,6 +6,7 @@ pub mod conversation;
 pub mod gather;
 pub mod generation;
 pub mod host;
+pub mod journal;
 pub mod loader;
 pub mod record;
 pub mod reply;

@@ -227,7 +227,8 @@ fn tolerated(resource: &Resource, cause: Cause) -> Cause {
 fn explain_service(change: &mut Change, values: &values::Values, entry: Option<&Entry>) {
     let Some(actual) = &values.actual else { return };
     let cut_short = entry.is_some_and(|entry| entry.pending.is_some());
-    if let Some(reason) = reason::service(actual, cut_short) {
+    let asked_for = control::act::asked_for(actual, entry);
+    if let Some(reason) = asked_for.or_else(|| reason::service(actual, cut_short)) {
         change.reason = reason;
     }
     let outdated = actual.get("configuration").is_some_and(|text| text.starts_with("outdated: "));

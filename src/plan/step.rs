@@ -251,6 +251,11 @@ pub enum Action {
         /// Units.
         units: Vec<String>,
     },
+    /// Has services not start at boot; what runs goes on.
+    Disable {
+        /// Units.
+        units: Vec<String>,
+    },
     /// Waits for requests in flight, stops, disables, verifies that it is gone.
     Stop {
         /// Unit.
@@ -383,6 +388,7 @@ impl Action {
             Action::Restart { service } => format!("restart {}", service.unit),
             Action::Reload { service } | Action::Reread { service } => format!("reload {}", service.unit),
             Action::Enable { units } => format!("enable {}", units.join(", ")),
+            Action::Disable { units } => format!("disable {}", units.join(", ")),
             Action::Stop { unit, disable, .. } => {
                 format!("stop {}{unit}", if *disable { "and disable " } else { "" })
             }

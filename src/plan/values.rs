@@ -314,8 +314,10 @@ pub fn origins(input: &Input<'_>) -> BTreeMap<String, Option<Origin>> {
         .secrets
         .iter()
         .map(|(name, node)| {
+            // A value that was brought here wins: a rotation, or a rebuild.
+            let here = input.controller_secrets.get(name);
             let origin = match node.source {
-                SecretSource::Generate => {
+                SecretSource::Generate if here.is_none() => {
                     let hosts = main.into_iter().chain(input.facts.keys().map(String::as_str));
                     hosts
                         .filter_map(|host| Some((host, input.facts.get(host)?.secrets.get(name)?)))
@@ -325,10 +327,7 @@ pub fn origins(input: &Input<'_>) -> BTreeMap<String, Option<Origin>> {
                         })
                         .next()
                 }
-                _ => input
-                    .controller_secrets
-                    .get(name)
-                    .map(|nonced| Origin { host: None, nonced: nonced.clone() }),
+                _ => here.map(|nonced| Origin { host: None, nonced: nonced.clone() }),
             };
             (name.clone(), origin)
         })

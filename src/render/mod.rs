@@ -2,12 +2,14 @@
 //!
 //! Never in this room: decisions about what to do, files, hosts.
 
+pub mod control;
 pub mod diagnostic;
 pub mod drift;
 pub mod firewall;
 pub mod graph;
 pub mod history;
 pub mod html;
+pub mod logs;
 pub mod paint;
 pub mod plan;
 pub mod rehearsal;

@@ -10,13 +10,9 @@ use crate::plan::Step;
 /// The report: failures with their output, what did not run, and one line of summary.
 pub fn text(report: &Report, color: bool, seconds: u64) -> String {
     let paint = Paint(color);
-    let mut out = String::new();
+    let mut out = failed(report, paint);
     let count =
         |wanted: fn(&Outcome) -> bool| report.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count();
-    failures(&mut out, &report.outcomes, paint);
-    for (host, error) in &report.host_errors {
-        let _ = writeln!(out, "{} {host}: {}", paint.red("✗"), clean(&error.summary));
-    }
     let (done, skipped) =
         (count(|outcome| *outcome == Outcome::Done), count(|outcome| *outcome == Outcome::Skipped));
     let total = report.outcomes.len();
@@ -59,6 +55,16 @@ pub fn text(report: &Report, color: bool, seconds: u64) -> String {
                 "Hosts are between two generations. `synprov plan` shows what differs from the inventory; mend what is said above, then apply."
             );
         }
+    }
+    out
+}
+
+/// What failed, with its output.
+pub(super) fn failed(report: &Report, paint: Paint) -> String {
+    let mut out = String::new();
+    failures(&mut out, &report.outcomes, paint);
+    for (host, error) in &report.host_errors {
+        let _ = writeln!(out, "{} {host}: {}", paint.red("✗"), clean(&error.summary));
     }
     out
 }

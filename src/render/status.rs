@@ -50,7 +50,7 @@ pub fn text(all: &[Status], color: bool) -> String {
     }
     let well = all.len() - unwell.len();
     let summary = if unwell.is_empty() {
-        format!("All {well} processes are well.")
+        if well == 1 { "It is well.".to_owned() } else { format!("All {well} processes are well.") }
     } else {
         format!("{well} of {} processes are well.", all.len())
     };

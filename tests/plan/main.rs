@@ -8,6 +8,7 @@
 
 mod back;
 mod causes;
+mod control;
 mod drift;
 mod growing;
 mod hosts;

@@ -32,6 +32,12 @@ impl World {
         self.perform(plan, None);
     }
 
+    /// Does everything and leaves the records as the steps' lines make them.
+    pub fn apply_lines(&mut self, plan: &Plan) {
+        let last = plan.steps.len();
+        self.perform(plan, Some(Killed { at: last, done: 0 }));
+    }
+
     /// Does a part and dies.
     pub fn apply_killed(&mut self, plan: &Plan, killed: Killed) {
         self.perform(plan, Some(killed));
@@ -236,6 +242,11 @@ impl World {
             }
             Action::Enable { units } => {
                 units.iter().take(parts).for_each(|unit| enable(self.machine(host), unit));
+            }
+            Action::Disable { units } => {
+                for unit in units {
+                    "disabled".clone_into(&mut self.machine(host).units.get_mut(unit).unwrap().file_state);
+                }
             }
             Action::Stop { unit, disable, .. } => {
                 self.running.remove(&(host.to_owned(), unit.clone()));

@@ -3,5 +3,7 @@
 //!
 //! Never here: files, or what an inventory change means; that is a plan's.
 
+pub mod act;
+pub mod bring;
 pub mod select;
 pub mod status;

@@ -6,6 +6,7 @@
 //! then main, then stream writers, then other workers, then the proxy; what leaves stops last,
 //! unless something else takes over what it holds, then it stops first.
 
+mod control;
 pub(super) mod datastores;
 mod leaving;
 mod media;
@@ -21,10 +22,11 @@ use super::step::{Action, Step};
 use super::{Considered, Input};
 use crate::resource::{FileSet, Stage};
 
+pub(super) use control::{Bring, bring, reloads};
+
 /// All steps, in order.
 pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Left) -> Vec<Step> {
-    let mut builder =
-        Builder { input, considered, left, steps: Vec::new(), last: BTreeMap::new(), gate: Vec::new() };
+    let mut builder = Builder::new(input, considered, left);
     builder.services(Stage::Mount, &BTreeSet::new());
     builder.gate();
     builder.prepare();
@@ -77,7 +79,11 @@ pub(super) struct Builder<'a, 'i> {
     gate: Vec<usize>,
 }
 
-impl<'a> Builder<'a, '_> {
+impl<'a, 'i> Builder<'a, 'i> {
+    fn new(input: &'a Input<'i>, considered: &'a [Considered<'a>], left: &'a Left) -> Self {
+        Self { input, considered, left, steps: Vec::new(), last: BTreeMap::new(), gate: Vec::new() }
+    }
+
     pub(super) fn push(
         &mut self,
         host: &str,
