@@ -515,3 +515,27 @@ fn a_link_says_one_line_whatever_it_leads_to() {
     assert!(lines[0].starts_with("path\tsymbolic link\t"), "{said:?}");
     assert!(lines[1].ends_with("/d/f\t?]0;owned???path?x"), "{said:?}");
 }
+
+#[test]
+fn requests_in_flight_are_waited_for_until_they_end_or_the_deadline_is_there() {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let scratch = Scratch::new("drain");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let path = scratch.path("socket");
+    let local = UnixListener::bind(&path).unwrap();
+    let unix = format!("unix:{}", path.display());
+    let asks = (TcpStream::connect(&at).unwrap(), UnixStream::connect(&path).unwrap());
+    let served = (listener.accept().unwrap(), local.accept().unwrap());
+    for listener in [&at, &unix] {
+        let (ok, said) = scratch.run(&format!("connections {listener}; drain {listener} 1 a@b.service"));
+        assert!(ok && said.starts_with("1\n"), "{said}");
+        assert!(said.contains(&format!("1 requests at {listener} have not ended after 1 s")), "{said}");
+    }
+    drop((asks, served));
+    for listener in [&at, &unix] {
+        let (ok, said) = scratch.run(&format!("connections {listener}; drain {listener} 60"));
+        assert_eq!((ok, said.as_str()), (true, "0\n"));
+    }
+}

@@ -202,6 +202,14 @@ impl Frame {
                 self.call(["reread_unit", &service.unit]);
                 self.await_ready(service, "");
             }
+            Action::Route { set, file, over, links, service, .. } => {
+                self.route(*set, file, over, links, before)?;
+                self.call(["reload_unit", &service.unit]);
+                self.await_ready(service, "");
+            }
+            Action::Drain { unit, listener, seconds } => {
+                self.call(["drain", listener, &seconds.to_string(), unit]);
+            }
             Action::Enable { units } => {
                 self.call(["enable_units"].into_iter().chain(units.iter().map(String::as_str)));
             }
@@ -272,15 +280,43 @@ impl Frame {
         }
         let words = ["swap", set.name()].into_iter().chain(files.iter().map(|file| file.path.as_str()));
         let words = words.chain(["--"]).chain(gone.iter().map(|(path, _)| path.as_str()));
+        self.or_as_before(words, before);
+        for file in secretful() {
+            let [offset, length] = self.attach(file.content.redacted().as_bytes());
+            self.call(["remember_text", &file.path, &offset, &length]);
+        }
+    }
+
+    /// One file of a proxy, beside whatever else is staged of its set.
+    fn route(
+        &mut self,
+        set: FileSet,
+        file: &StagedFile,
+        over: &str,
+        links: &[(String, String)],
+        before: &str,
+    ) -> Result<(), QuoteError> {
+        let content = render(&file.content, |_| None)?;
+        let [offset, length] = self.attach(content.expose());
+        let StagedFile { path, owner, group, mode, .. } = file;
+        self.call(["stage_file", "route", path, owner, group, mode, &offset, &length]);
+        let mut words = vec!["validate_route", set.name(), over];
+        if set == FileSet::Haproxy {
+            words.extend(["--", path, "--"]);
+            words.extend(links.iter().flat_map(|(to, at)| [to.as_str(), at.as_str()]));
+        }
+        self.or_as_before(words.into_iter(), before);
+        self.or_as_before(["swap", "route", path, "--"].into_iter(), before);
+        Ok(())
+    }
+
+    /// A call that changes all or nothing. Status 1, nothing: the record says again what it said `before`.
+    fn or_as_before<'w>(&mut self, words: impl Iterator<Item = &'w str>, before: &str) {
         let words: Vec<String> = words.map(shell).collect();
         let [offset, length] = self.attach(before.as_bytes());
         let words = words.join(" ");
         self.code
             .push_str(&format!("{words} || {{ (($? != 1)) || record_append {offset} {length}; exit 1; }}\n"));
-        for file in secretful() {
-            let [offset, length] = self.attach(file.content.redacted().as_bytes());
-            self.call(["remember_text", &file.path, &offset, &length]);
-        }
     }
 
     fn start(&mut self, services: &[Startable]) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use super::routed::Routed;
 use crate::facts::record::{self, ATTEMPTED, Attributes, Entry, FORMAT, Header, Record};
 use crate::facts::{HostFacts, record::Started};
 use crate::plan::Plan;
@@ -19,6 +20,17 @@ use crate::plan::values::KNOWN_AFTER_APPLY;
 use crate::secret::{Secret, redact};
 use crate::topology::Topology;
 
+/// What a host said of a service that is ready.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// InvocationID of its start.
+    pub invocation: String,
+    /// Start of its newest worker process, in ticks; empty if it has none.
+    pub workers: String,
+    /// Seconds that it was waited for; empty if nobody waited.
+    pub took: String,
+}
+
 /// The running knowledge of an apply.
 pub struct Ledger<'a> {
     plan: &'a Plan,
@@ -26,7 +38,7 @@ pub struct Ledger<'a> {
     /// `--target`: of everything else the records go on saying what they said.
     targeted: Option<&'a Targeted>,
     revisions: BTreeMap<(String, String), String>,
-    started: BTreeMap<(String, String), (String, String)>,
+    started: BTreeMap<(String, String), Seen>,
     venvs: BTreeMap<(String, String), String>,
     values: BTreeMap<String, Secret>,
     /// Requirement lines that pip resolved, by Python tag: for the lock.
@@ -70,8 +82,8 @@ impl<'a> Ledger<'a> {
     }
 
     /// A service was started.
-    pub fn started(&mut self, host: &str, unit: String, invocation: String, workers: String) {
-        self.started.insert((host.to_owned(), unit), (invocation, workers));
+    pub fn started(&mut self, host: &str, unit: String, seen: Seen) {
+        self.started.insert((host.to_owned(), unit), seen);
     }
 
     /// A venv was sealed.
@@ -104,31 +116,24 @@ impl<'a> Ledger<'a> {
         lines.push_str(&self.attempt(step));
         for address in self.touched(step) {
             let Some(desired) = self.plan.entries.get(address) else { continue };
-            let old = record.entries.get(address);
-            let mut entry =
-                old.cloned().unwrap_or_else(|| Entry { meta: desired.meta.clone(), ..Entry::default() });
+            let old = self.known(step, address);
+            let mut entry = old.unwrap_or_else(|| Entry { meta: desired.meta.clone(), ..Entry::default() });
             entry.pending.clone_from(&desired.applied);
             on_the_way(address, &mut entry);
             lines.push_str(&entry.line(address));
         }
         for (address, reason) in step.action.owes() {
-            let Some(mut entry) =
-                record.entries.get(address).cloned().filter(|entry| !self.shows(step, address, entry))
-            else {
-                continue;
-            };
-            if let Some(started) = &mut entry.started {
-                started.owed = Some(reason.clone());
-                started.rereads = self.rereads(&step.host, address);
-                // It is owed to what runs now, whoever started that.
-                if let Some(unit) = self.facts[&step.host].units.get(unit_of(address)) {
-                    started.invocation.clone_from(&unit.invocation);
-                    if entry.meta.get("reload").is_some_and(|reload| reload == "true") {
-                        started.workers = unit.newest_worker();
-                    }
-                }
-                lines.push_str(&entry.line(address));
+            if !self.known(step, address).is_some_and(|entry| self.shows(step, address, &entry)) {
+                lines.push_str(&self.owed(step, address, reason));
             }
+        }
+        if let Some(routing) = self.routed().of(step)
+            && let Some(mut entry) = self.known(step, routing.file)
+        {
+            let after = routing.file_entry(entry.clone());
+            (entry.pending, entry.meta) = (after.applied, after.meta);
+            lines.push_str(&entry.line(routing.file));
+            lines.push_str(&self.owed(step, routing.service, "processes are routed around"));
         }
         if matches!(step.action, Action::Swap { .. } | Action::Remove { .. }) {
             // What goes may be wanted again, on the way back; it was us who took it away.
@@ -193,6 +198,69 @@ impl<'a> Ledger<'a> {
             && change.is_some_and(|change| change.cause == Cause::Intended)
     }
 
+    /// The line that says that a service has to take something over, whoever started what runs now.
+    fn owed(&self, step: &Step, address: &str, reason: &str) -> String {
+        let Some(mut entry) = self.known(step, address) else { return String::new() };
+        let Some(started) = &mut entry.started else { return String::new() };
+        started.owed = Some(reason.to_owned());
+        started.rereads = self.rereads(&step.host, address);
+        let unit = unit_of(address);
+        let seen = self.started.get(&(step.host.clone(), unit.to_owned())).cloned().or_else(|| {
+            let unit = self.facts[&step.host].units.get(unit)?;
+            let (invocation, workers) = (unit.invocation.clone(), unit.newest_worker());
+            Some(Seen { invocation, workers, took: String::new() })
+        });
+        if let Some(seen) = seen {
+            started.invocation = seen.invocation;
+            if entry.meta.get("reload").is_some_and(|reload| reload == "true") {
+                started.workers = seen.workers;
+            }
+        }
+        entry.line(address)
+    }
+
+    fn routed(&self) -> Routed<'a> {
+        Routed::new(self.plan)
+    }
+
+    /// What the record says of `address` when `step` begins.
+    fn known(&self, step: &Step, address: &str) -> Option<Entry> {
+        let recorded = self.facts[&step.host].record.entries.get(address);
+        let Some((before, routing)) = self.routed().before(step, address) else { return recorded.cloned() };
+        let entry = recorded.or_else(|| self.plan.entries.get(address))?.clone();
+        if routing.file == address {
+            return Some(routing.file_entry(entry));
+        }
+        let seen = self.started.get(&(before.host.clone(), unit_of(address).to_owned())).cloned();
+        let seen = seen.unwrap_or_default();
+        Some(routing.service_entry(entry, seen.invocation, seen.workers))
+    }
+
+    /// Lines of a step that routes, once it has. `awaited`: its proxy's new start is yet to come.
+    fn routes(&self, step: &Step, awaited: &[&str]) -> String {
+        let Some(routing) = self.routed().of(step) else { return String::new() };
+        let mut lines = String::new();
+        let recorded = |address: &str| {
+            let entries = &self.facts[&step.host].record.entries;
+            entries.get(address).or_else(|| self.plan.entries.get(address)).cloned()
+        };
+        if let Some(entry) = recorded(routing.file) {
+            lines.push_str(&routing.file_entry(entry).line(routing.file));
+        }
+        if let Some(entry) = recorded(routing.service) {
+            let unit = unit_of(routing.service);
+            let (invocation, workers) = if awaited.contains(&unit) {
+                (format!("(invocation of {unit})"), format!("(workers of {unit})"))
+            } else {
+                let seen = self.started.get(&(step.host.clone(), unit.to_owned())).cloned();
+                let seen = seen.unwrap_or_default();
+                (seen.invocation, seen.workers)
+            };
+            lines.push_str(&routing.service_entry(entry, invocation, workers).line(routing.service));
+        }
+        lines
+    }
+
     /// What a step completes, and the cluster it restarts on the way: that one is stopped for a
     /// moment, by us, should the apply die just then.
     fn touched<'s>(&'s self, step: &'s Step) -> impl Iterator<Item = &'s String> {
@@ -211,31 +279,33 @@ impl<'a> Ledger<'a> {
 
     /// Record lines that take back what [`Ledger::before`] wrote for a set that was not put in place after all.
     pub fn undone(&self, step: &Step) -> String {
+        let as_known = |address: &str| {
+            self.known(step, address).map_or_else(|| record::forget(address), |entry| entry.line(address))
+        };
+        let began = !self.attempt(step).is_empty();
+        let attempted = began.then(|| match &self.facts[&step.host].record.attempted {
+            Some(before) => record::line(ATTEMPTED, before),
+            None => record::forget(ATTEMPTED),
+        });
+        if let Some(routing) = self.routed().of(step) {
+            return as_known(routing.file)
+                + &as_known(routing.service)
+                + attempted.as_deref().unwrap_or_default();
+        }
         if !matches!(step.action, Action::Swap { .. }) {
             return String::new();
         }
-        let record = &self.facts[&step.host].record;
         let earlier = || self.plan.steps.iter().filter(|other| other.host == step.host && other.id < step.id);
         let owed_before = |address: &String| {
             earlier().any(|other| other.action.owes().iter().any(|(owed, _)| owed == address))
         };
         let owed = step.action.owes().iter().map(|(address, _)| address);
-        let began = !self.attempt(step).is_empty();
-        let attempted = began.then(|| match &record.attempted {
-            Some(before) => record::line(ATTEMPTED, before),
-            None => record::forget(ATTEMPTED),
-        });
         let lines = step
             .completes
             .iter()
             .chain(owed.filter(|address| !owed_before(address)))
             .chain(self.leaving(step))
-            .map(|address| {
-                record
-                    .entries
-                    .get(address)
-                    .map_or_else(|| record::forget(address), |entry| entry.line(address))
-            });
+            .map(|address| as_known(address));
         lines.chain(attempted).collect()
     }
 
@@ -255,7 +325,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn done(&self, step: &Step, awaited: &[&str], unknown: Option<&str>) -> String {
-        let mut lines = String::new();
+        let mut lines = self.routes(step, awaited);
         for address in self.touched(step) {
             if let Some(entry) = self.entry(&step.host, address, awaited, unknown) {
                 lines.push_str(&entry.line(address));
@@ -336,15 +406,32 @@ impl<'a> Ledger<'a> {
             self.fill(host, &mut started.inputs, unknown);
             let seen = self.started.get(&(host.to_owned(), name.to_owned())).cloned().or_else(|| {
                 let unit = self.facts[host].units.get(name)?;
-                Some((unit.invocation.clone(), unit.newest_worker()))
+                let entry = self.facts[host].record.entries.get(address);
+                let before = entry.and_then(|entry| entry.started.as_ref());
+                Some(Seen {
+                    invocation: unit.invocation.clone(),
+                    workers: unit.newest_worker(),
+                    took: before.map(|before| before.took.clone()).unwrap_or_default(),
+                })
             });
-            let promised = || (format!("(invocation of {name})"), format!("(workers of {name})"));
-            let (invocation, workers) =
+            let promised = || Seen {
+                invocation: format!("(invocation of {name})"),
+                workers: format!("(workers of {name})"),
+                took: format!("(seconds of {name})"),
+            };
+            let Seen { invocation, workers, took } =
                 if awaited.contains(&name) { promised() } else { seen.unwrap_or_default() };
             let reloads = entry.meta.get("reload").is_some_and(|reload| reload == "true");
-            let workers = if reloads { workers } else { String::new() };
+            // What reads again is not away: how long it takes to start is known from before.
+            let before =
+                self.facts[host].record.entries.get(address).and_then(|entry| entry.started.as_ref());
+            let took = match self.rereads(host, address) {
+                Some(_) => before.map(|before| before.took.clone()).unwrap_or_default(),
+                None => took,
+            };
+            let (workers, took) = if reloads { (workers, String::new()) } else { (String::new(), took) };
             let inputs = std::mem::take(&mut started.inputs);
-            *started = Started { invocation, workers, inputs, owed: None, rereads: None };
+            *started = Started { invocation, workers, took, inputs, owed: None, rereads: None };
         }
         Some(entry)
     }

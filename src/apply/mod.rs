@@ -10,6 +10,7 @@ pub mod former;
 pub mod kept;
 pub mod ledger;
 pub mod quote;
+mod routed;
 mod run;
 pub mod script;
 mod session;

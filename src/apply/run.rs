@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 
 use super::code::Frame;
 use super::kept::{Keeps, Next};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Seen};
 use super::session::{News, Order};
 use super::{Job, Observer, Outcome, Report};
 use crate::facts::{HostError, HostFacts, generation};
@@ -259,8 +259,8 @@ impl<'a> Run<'a> {
                     observer.waits(step, &unit, &what);
                 }
             }
-            News::Started { unit, invocation, workers } => {
-                self.ledger.started(host, unit, invocation, workers)
+            News::Started { unit, invocation, workers, took } => {
+                self.ledger.started(host, unit, Seen { invocation, workers, took })
             }
             News::Revision { name, revision } => self.ledger.revision(host, name, revision),
             // Only what was asked for, from the host that was asked: no host hands a secret to the others unasked.

@@ -63,6 +63,8 @@ pub enum News {
         invocation: String,
         /// Start of its newest worker process, in ticks; empty if it has none.
         workers: String,
+        /// Seconds that it was waited for.
+        took: String,
     },
     /// The host's own hash of a secret.
     Revision {
@@ -205,9 +207,12 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
             News::Log { line }
         }
         ["waiting", unit, what] => News::Waiting { unit: text(unit), what: text(what) },
-        ["started", unit, invocation, workers] => {
-            News::Started { unit: text(unit), invocation: text(invocation), workers: text(workers) }
-        }
+        ["started", unit, invocation, workers, took] => News::Started {
+            unit: text(unit),
+            invocation: text(invocation),
+            workers: text(workers),
+            took: text(took),
+        },
         ["revision", name, revision] => News::Revision { name: text(name), revision: text(revision) },
         ["secret", name, base64] => {
             let value = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| {

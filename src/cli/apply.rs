@@ -132,7 +132,13 @@ fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let hosts = HostArgs { limit: saved.made.limit.clone(), ..arguments.hosts.clone() };
+    let rolling = saved.made.rolling;
+    let hosts = HostArgs {
+        limit: saved.made.limit.clone(),
+        batch: rolling.batch,
+        drain_timeout: rolling.drain_seconds,
+        ..arguments.hosts.clone()
+    };
     let targets = TargetArgs { target: saved.made.target.clone() };
     let again = ApplyArgs { inventory, hosts, targets, yes: true, ..arguments.clone() };
     apply_loaded(loaded, stand_in.as_ref(), &again, Some((path, saved)), output)

@@ -15,8 +15,10 @@ use crate::facts::loader::random_token;
 use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather, watched};
 use crate::inventory::SecretSource;
 use crate::plan::target::{NoTarget, Targeted, choose};
-use crate::plan::{Allow, Input, Plan, plan};
+use crate::plan::{Allow, Input, Plan, Rolling, plan};
+use crate::resource::Resource;
 use crate::secret::{Secret, redact, sha256_hex};
+use crate::topology::Topology;
 use crate::transport::{self, Target};
 
 /// Everything that was found out about the hosts of this run.
@@ -36,6 +38,7 @@ pub struct Surveyed {
     /// What the operator allowed.
     pub allow: Allow,
     hashes: BTreeMap<String, String>,
+    rolling: Rolling,
     /// `--target`: what was chosen.
     pub targeted: Option<Targeted>,
 }
@@ -76,14 +79,11 @@ impl Surveyed {
     /// The plan over other facts of the same hosts.
     pub fn plan_from(&self, loaded: &Loaded, facts: &IndexMap<String, HostFacts>) -> Plan {
         let facts = &self.masked(facts);
-        let (hashes, excluded) = (&self.hashes, &self.excluded);
         let Some(targeted) = &self.targeted else {
-            let (topology, resources) = (&loaded.topology, &loaded.resources);
-            return plan(&Input::new(topology, resources, facts, hashes, excluded, self.allow));
+            return plan(&self.input(&loaded.topology, &loaded.resources, facts));
         };
         let seen = targeted.seen(facts);
-        let (topology, resources) = (&targeted.topology, &targeted.resources);
-        let mut plan = plan(&Input::new(topology, resources, &seen, hashes, excluded, self.allow));
+        let mut plan = plan(&self.input(&targeted.topology, &targeted.resources, &seen));
         plan.unsettled.clear();
         plan.refusals.extend(targeted.refusals(&loaded.topology, &loaded.resources, facts, &plan));
         plan
@@ -91,10 +91,20 @@ impl Surveyed {
 
     /// Asks something of the plan together with what it was made from.
     pub fn with_plan<T>(&self, loaded: &Loaded, ask: impl FnOnce(&Input<'_>, &Plan) -> T) -> T {
-        let (topology, resources) = (&loaded.topology, &loaded.resources);
-        let facts = &self.masked(&self.facts);
-        let input = Input::new(topology, resources, facts, &self.hashes, &self.excluded, self.allow);
+        let facts = self.masked(&self.facts);
+        let input = self.input(&loaded.topology, &loaded.resources, &facts);
         ask(&input, &plan(&input))
+    }
+
+    fn input<'a>(
+        &'a self,
+        topology: &'a Topology,
+        resources: &'a [Resource],
+        facts: &'a IndexMap<String, HostFacts>,
+    ) -> Input<'a> {
+        let mut input = Input::new(topology, resources, facts, &self.hashes, &self.excluded, self.allow);
+        input.rolling = self.rolling;
+        input
     }
 
     /// Facts in whose files no value of a secret of ours stands: somebody may have written one anywhere.
@@ -242,7 +252,19 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
         }
     }
     let allow = Allow { adopt: arguments.adopt, datastore_restart: arguments.allow_datastore_restart };
-    Ok(Surveyed { connections, facts, errors, excluded, nonce, secrets, hashes, allow, targeted: None })
+    let rolling = Rolling { batch: arguments.batch, drain_seconds: arguments.drain_timeout };
+    Ok(Surveyed {
+        connections,
+        facts,
+        errors,
+        excluded,
+        nonce,
+        secrets,
+        hashes,
+        allow,
+        rolling,
+        targeted: None,
+    })
 }
 
 /// Tells the person which hosts failed and what to do.

@@ -40,6 +40,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::plan::{Batch, Rolling};
 pub use exit::Exit;
 use output::{ColorChoice, Output};
 pub use panic::guarded;
@@ -170,6 +171,14 @@ pub struct HostArgs {
     /// Allow PostgreSQL or Redis of a running deployment to be restarted
     #[arg(long)]
     pub allow_datastore_restart: bool,
+
+    /// How many processes of a pool restart at a time: a number, or a part of it (never all)
+    #[arg(long, value_name = "N|P%", default_value_t = Batch::default())]
+    pub batch: Batch,
+
+    /// Seconds that requests in flight may take to end before their process restarts; 0 cuts them off
+    #[arg(long, value_name = "SECONDS", default_value_t = Rolling::DRAIN_SECONDS, value_parser = clap::value_parser!(u32).range(0..=86400))]
+    pub drain_timeout: u32,
 }
 
 /// Which part of what differs.

@@ -14,6 +14,7 @@ use crate::inventory::{Inventory, Tls};
 use crate::lab::client::Door;
 use crate::lab::verify::{Features, Homeserver, Process, verify};
 use crate::lab::{Distro, Flavour, Lab, LabError, Outward, client_name, lab_name, lab_spec};
+use crate::plan::{Batch, Rolling};
 use crate::render::plan::{DiffStyle, Style, text};
 use crate::render::{self, rehearsal};
 use crate::topology::Request;
@@ -230,7 +231,15 @@ fn lock_path(lab: &Lab) -> PathBuf {
 
 /// Defaults of [`HostArgs`], for hosts that are a few milliseconds away.
 pub fn host_arguments() -> HostArgs {
-    HostArgs { limit: Vec::new(), forks: 32, timeout: 15, adopt: false, allow_datastore_restart: false }
+    HostArgs {
+        limit: Vec::new(),
+        forks: 32,
+        timeout: 15,
+        adopt: false,
+        allow_datastore_restart: false,
+        batch: Batch::default(),
+        drain_timeout: Rolling::DRAIN_SECONDS,
+    }
 }
 
 fn tell(error: &LabError, output: &Output) -> Exit {

@@ -9,7 +9,7 @@ use super::load::{Loaded, Unloadable};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::facts::loader::random_token;
 use crate::plan::saved::{self, Made, Saved, SavedError, Source, check_value, is_saved, stands};
-use crate::plan::{Plan, stale};
+use crate::plan::{Plan, Rolling, stale};
 use crate::secret::sha256_hex;
 
 /// Largest file that is taken for a saved plan, bytes.
@@ -66,6 +66,7 @@ fn made(
         lab: inventory.lab,
         limit: hosts.limit.clone(),
         target: targets.target.clone(),
+        rolling: Rolling { batch: hosts.batch, drain_seconds: hosts.drain_timeout },
         allowed: allowed.iter().filter(|(given, _)| *given).map(|(_, flag)| (*flag).to_owned()).collect(),
         salt,
         secrets,

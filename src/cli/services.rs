@@ -7,6 +7,7 @@ use clap::Args;
 use super::load::Loaded;
 use super::{Exit, HostArgs, InventoryArgs, Output};
 use crate::plan::control::select::{Service, select, services};
+use crate::plan::{Batch, Rolling};
 
 /// Which inventory and which of its services.
 #[derive(Debug, Args)]
@@ -68,6 +69,8 @@ impl ServiceArgs {
             timeout: self.timeout,
             adopt: false,
             allow_datastore_restart: false,
+            batch: Batch::default(),
+            drain_timeout: Rolling::DRAIN_SECONDS,
         }
     }
 

@@ -76,6 +76,9 @@ pub struct Started {
     /// For services that reload by new worker processes: start of the newest one, in ticks since boot.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub workers: String,
+    /// Seconds from its stop, or its start, until it was ready; empty for what reloads or was never awaited.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub took: String,
     /// What it read: label to digest.
     pub inputs: BTreeMap<String, String>,
     /// Set while something it has read is being replaced: the reason for the restart still owed.

@@ -8,7 +8,9 @@
 
 #![warn(clippy::disallowed_methods)]
 
+pub mod away;
 mod builtin;
+pub mod cluster;
 mod content;
 mod context;
 mod declaration;

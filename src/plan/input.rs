@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use super::rolling::Rolling;
 use super::values::{Origin, UNKNOWN, origins};
 use crate::facts::HostFacts;
 use crate::facts::record::Entry;
@@ -33,6 +34,8 @@ pub struct Input<'a> {
     pub excluded: &'a [String],
     /// Permissions.
     pub allow: Allow,
+    /// How pools of several processes restart; [`Rolling::default`] unless it is set.
+    pub rolling: Rolling,
     origins: BTreeMap<String, Option<Origin>>,
     revisions: BTreeMap<(String, String), String>,
 }
@@ -57,6 +60,7 @@ impl<'a> Input<'a> {
             controller_secrets,
             excluded,
             allow,
+            rolling: Rolling::default(),
             origins: BTreeMap::new(),
             revisions: BTreeMap::new(),
         };

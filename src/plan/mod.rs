@@ -16,6 +16,7 @@ pub(crate) mod order;
 pub mod reason;
 mod refuse;
 pub mod remember;
+pub mod rolling;
 pub mod saved;
 pub mod service;
 pub mod stale;
@@ -32,6 +33,7 @@ use crate::facts::record::{Attributes, Entry, RecordedTopology};
 use crate::resource::{Body, Resource, Stage};
 use change::{Cause, Change, Operation};
 pub use input::{Allow, Input};
+pub use rolling::{Batch, Rolling};
 use service::{Outdated, Reads, Writes};
 pub use step::{Action, Step};
 
@@ -78,6 +80,9 @@ pub struct Refusal {
     pub help: String,
 }
 
+/// Word of an entry's `meta`: whom the proxy's file routes around for the time being.
+pub const AROUND: &str = "around";
+
 /// Version of the JSON layout of [`Plan`].
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -116,6 +121,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let left = leave::left(input);
     let unchanged = considered.iter().filter(|one| one.change.is_none()).count();
     let steps = order::steps(input, &considered, &left);
+    let restarts = order::notes(input, &considered, &steps);
     let refusals = refuse::refusals(input, &considered, &steps);
     let unsettled = remember::unsettled(input, &left.forgotten);
     let mut changes: Vec<Change> = considered.into_iter().filter_map(|one| one.change).collect();
@@ -124,6 +130,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     changes.sort_by_key(|change| position(&change.host));
     let mut notes = left.notes;
     notes.extend(refuse::overridden(input));
+    notes.extend(restarts);
     Plan {
         format_version: FORMAT_VERSION,
         hosts: input.facts.keys().cloned().collect(),

@@ -54,6 +54,9 @@ fn intended(
     entry: Option<&Entry>,
     input: &Input<'_>,
 ) -> String {
+    if let Some(around) = entry.and_then(|entry| entry.meta.get(super::AROUND)) {
+        return format!("an apply that was cut short routed around {around}");
+    }
     if entry.is_some_and(|entry| entry.pending.is_some()) {
         return "an apply that was cut short left it unfinished".to_owned();
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
+use super::{Plan, Rolling};
 use crate::facts::HostFacts;
 use crate::secret::{Secret, sha256_hex};
 use crate::topology::Topology;
@@ -60,6 +60,9 @@ pub struct Made {
     pub limit: Vec<String>,
     /// What `--target` named; empty: everything.
     pub target: Vec<String>,
+    /// How pools restart: `--batch`, `--drain-timeout`.
+    #[serde(default)]
+    pub rolling: Rolling,
     /// Permissions that were given, in the words of the command line.
     pub allowed: Vec<String>,
     /// Goes into the check values of secrets.

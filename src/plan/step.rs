@@ -246,6 +246,32 @@ pub enum Action {
         /// The service.
         service: Startable,
     },
+    /// Has a proxy route nothing to some processes, and to all others: one of its files put in place,
+    /// validated as if it were, and a verified reload.
+    Route {
+        /// The set that the file is of.
+        set: FileSet,
+        /// The file as it stands, with marks on the servers that get no requests.
+        file: StagedFile,
+        /// Directory that it is laid over when it is validated.
+        over: String,
+        /// HAProxy: links that its unit makes when it reloads: to what, where.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        links: Vec<(String, String)>,
+        /// The proxy.
+        service: Startable,
+        /// Names of the processes that nothing is routed to; none: all get requests again.
+        away: Vec<String>,
+    },
+    /// Waits until no connection to a process' listener is left.
+    Drain {
+        /// Its unit.
+        unit: String,
+        /// `ADDRESS:PORT` or `unix:/PATH`.
+        listener: String,
+        /// Deadline, seconds; what has not ended then is cut off by what comes next.
+        seconds: u32,
+    },
     /// Enables services that run already.
     Enable {
         /// Units.
@@ -327,6 +353,7 @@ impl Action {
             Action::Restart { service }
             | Action::Reload { service }
             | Action::Reread { service }
+            | Action::Route { service, .. }
             | Action::PreparePostgresql { restart: Some(service), .. } => vec![&service.unit],
             _ => Vec::new(),
         }
@@ -387,6 +414,17 @@ impl Action {
             Action::Start { services } => format!("start {}", units(services)),
             Action::Restart { service } => format!("restart {}", service.unit),
             Action::Reload { service } | Action::Reread { service } => format!("reload {}", service.unit),
+            Action::Route { away, service, .. } => {
+                let proxy = service.unit.trim_end_matches(".service");
+                if away.is_empty() {
+                    format!("have {proxy} route to all again")
+                } else {
+                    format!("have {proxy} route around {}", away.join(", "))
+                }
+            }
+            Action::Drain { unit, seconds, .. } => {
+                format!("wait until requests to {unit} have ended, {seconds} s at most")
+            }
             Action::Enable { units } => format!("enable {}", units.join(", ")),
             Action::Disable { units } => format!("disable {}", units.join(", ")),
             Action::Stop { unit, disable, .. } => {

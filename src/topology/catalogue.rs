@@ -135,6 +135,8 @@ pub enum Reader {
     Main,
     /// Processes that handle media.
     Media,
+    /// Workers that serve clients.
+    Client,
     /// The process that the value names.
     Holder,
     /// The processes that the value lists.

@@ -182,10 +182,15 @@ fn unread(
         let media = roles.get(name).is_some_and(|role| role.media);
         for key in pool.config.values.keys() {
             let Some(readers) = catalogue.readers.get(key) else { continue };
-            if media && readers.contains(&Reader::Media) {
+            let serves = !media && roles.get(name).is_some_and(|role| role.serves);
+            if media && readers.contains(&Reader::Media) || serves && readers.contains(&Reader::Client) {
                 continue;
             }
-            let who = if readers.contains(&Reader::Media) { "main and media processes" } else { "main" };
+            let who = match readers {
+                readers if readers.contains(&Reader::Media) => "main and media processes",
+                readers if readers.contains(&Reader::Client) => "main and workers that serve clients",
+                _ => "main",
+            };
             found.push(
                 Diagnostic::warning(
                     span_in(&pool.config, key),

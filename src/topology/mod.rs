@@ -304,6 +304,7 @@ impl Draft<'_> {
                 shared,
                 &seat.name,
                 media,
+                serves,
                 config.as_ref(),
             ),
             own_inputs: config

@@ -16,6 +16,7 @@ pub(super) fn shared_inputs(
     shared: &Map<String, Value>,
     instance: &str,
     media: bool,
+    serves: bool,
     own: Option<&Map<String, Value>>,
 ) -> IndexMap<String, String> {
     let read = shared.iter().filter(|(key, _)| own.is_none_or(|own| !own.contains_key(*key))).filter(
@@ -24,6 +25,7 @@ pub(super) fn shared_inputs(
             Some(readers) => readers.iter().any(|reader| match reader {
                 Reader::Main => own.is_none(),
                 Reader::Media => media,
+                Reader::Client => serves && !media,
                 Reader::Holder => value.as_str() == Some(instance),
                 Reader::Member => value
                     .as_array()

@@ -66,15 +66,19 @@ impl World {
     /// Applies an inventory of one host as it is, with nothing stood in but the host's address and key.
     #[track_caller]
     pub fn apply(&self, inventory: &str) {
+        self.apply_in(tempfile::tempdir().unwrap().path(), inventory).exits(0);
+    }
+
+    /// The same in a directory that keeps the lock for the next time.
+    pub fn apply_in(&self, directory: &Path, inventory: &str) -> Answer {
         let LabHost { address, key, host_key, .. } = &self.lab.hosts()[0];
         let written = "{address: 192.0.2.10, user: root}";
         assert!(inventory.contains(written));
         let key = key.display();
         let real =
             format!("{{address: {address}, user: root, identity_files: [{key}], host_key: {host_key}}}");
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("inventory.yaml"), inventory.replace(written, &real)).unwrap();
-        program(directory.path(), &["apply", "--yes", "--diff", "none"]).exits(0);
+        std::fs::write(directory.join("inventory.yaml"), inventory.replace(written, &real)).unwrap();
+        program(directory, &["apply", "--yes", "--diff", "none"])
     }
 
     /// Applies another inventory to the rehearsed hosts, with what stands in for the real ones, and gives what

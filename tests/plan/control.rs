@@ -157,8 +157,9 @@ fn a_restart_takes_nothing_from_what_an_inventory_or_somebody_changed() {
     let node = world.machine("hs2").node(path);
     node.kind = crate::machine::Kind::File(desired);
     node.changed = now;
-    let plan = world.plan();
-    assert_eq!(titles(&plan), ["hs2 restart matrix_generic_worker@sync.service"]);
+    let mut plan = titles(&world.plan());
+    plan.retain(|title| title.contains(" restart "));
+    assert_eq!(plan, ["hs2 restart matrix_generic_worker@sync.service"]);
 }
 
 #[test]

@@ -25,6 +25,8 @@ mod properties;
 mod reading;
 mod rereads;
 mod restarts;
+mod rolling;
+mod rules;
 mod saved;
 mod status;
 mod target;

@@ -61,6 +61,7 @@ pub fn assert_valid(world: &World, plan: &Plan) {
             _ => None,
         })
         .collect();
+    let first = persisters_first(world, plan);
     let rank = |step: &Step, unit: &str| match stages.get(&(step.host.as_str(), unit)) {
         Some(Stage::Mount) => -1,
         Some(Stage::Datastore) => 0,
@@ -112,7 +113,8 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 (Action::Swap { set, .. }, _)
                     if !units.is_empty()
                         && earlier.host == step.host
-                        && (*set != FileSet::Nginx || rank(step, units[0]) == 5) =>
+                        && (!matches!(set, FileSet::Nginx | FileSet::Haproxy)
+                            || rank(step, units[0]) == 5) =>
                 {
                     before(earlier, step)
                 }
@@ -148,9 +150,14 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 _ => {}
             }
             // Main, writers, workers, proxy: over all hosts.
-            for first in brought(earlier) {
+            for one in brought(earlier) {
                 for then in &units {
-                    if rank(earlier, first) < rank(step, then) {
+                    let ours = |step: &Step, unit: &str| first.contains(&(step.host.as_str(), unit));
+                    let main_first = rank(earlier, one) == 1 && ours(step, then);
+                    if rank(earlier, one) < rank(step, then) && !main_first {
+                        before(earlier, step);
+                    }
+                    if ours(earlier, one) && rank(step, then) == 1 {
                         before(earlier, step);
                     }
                 }
@@ -173,6 +180,20 @@ pub fn assert_valid(world: &World, plan: &Plan) {
             );
         }
     }
+}
+
+/// Persisters that start before main restarts: the list of them changes among themselves.
+fn persisters_first<'p>(world: &World, plan: &'p Plan) -> BTreeSet<(&'p str, &'p str)> {
+    let main = format!("{}_main.service", world.topology.prefix);
+    let main = plan.steps.iter().position(|step| brought(step).contains(&main.as_str()));
+    let persists = |host: &str, unit: &str| {
+        world.topology.instances.iter().any(|one| {
+            one.host == host && one.unit == unit && one.writes.iter().any(|stream| stream == "events")
+        })
+    };
+    let before = plan.steps.iter().take(main.unwrap_or(0));
+    let started = before.flat_map(|step| brought(step).into_iter().map(|unit| (step.host.as_str(), unit)));
+    started.filter(|(host, unit)| persists(host, unit)).collect()
 }
 
 /// Whether a file is named after the process of a unit.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use synprov::apply::ledger::Ledger;
+use synprov::apply::ledger::{Ledger, Seen};
 use synprov::facts::HostFacts;
 use synprov::facts::host::{PostgresqlFact, UnitFact, VenvFact};
 use synprov::plan::step::{Action, SecretFile, StagedFile};
@@ -85,6 +85,7 @@ impl World {
             let fact = &machine.units[unit];
             lines = lines.replace(&format!("(invocation of {unit})"), &fact.invocation);
             lines = lines.replace(&format!("(workers of {unit})"), &fact.newest_worker());
+            lines = lines.replace(&format!("(seconds of {unit})"), TOOK);
         }
         if let Action::GenerateSecret { file, .. } | Action::PutSecret { file, .. } = &step.action {
             let revision = machine.revision(machine.text(&file.path).unwrap());
@@ -201,12 +202,7 @@ impl World {
                 if restart.is_some() {
                     machine.start("postgresql.service", now, false);
                     let fact = &machine.units["postgresql.service"];
-                    ledger.started(
-                        host,
-                        "postgresql.service".to_owned(),
-                        fact.invocation.clone(),
-                        String::new(),
-                    );
+                    ledger.started(host, "postgresql.service".to_owned(), seen(fact));
                 }
             }
             Action::Start { services } => {
@@ -216,12 +212,7 @@ impl World {
                         self.started(host, &service.unit, now, ledger);
                     } else {
                         let unit = machine.units[&service.unit].clone();
-                        ledger.started(
-                            host,
-                            service.unit.clone(),
-                            unit.invocation.clone(),
-                            unit.newest_worker(),
-                        );
+                        ledger.started(host, service.unit.clone(), seen(&unit));
                     }
                     enable(self.machine(host), &service.unit);
                 }
@@ -231,14 +222,30 @@ impl World {
                 let unit = self.machine(host).units.get_mut(&service.unit).unwrap();
                 assert_eq!(unit.active, "active", "reload of what does not run");
                 unit.workers = vec![(2, ticks(now))];
-                let (invocation, workers) = (unit.invocation.clone(), unit.newest_worker());
-                ledger.started(host, service.unit.clone(), invocation, workers);
+                ledger.started(host, service.unit.clone(), seen(unit));
+            }
+            Action::Route { file, service, .. } => {
+                let Piece::Text(text) = &file.content.0[0] else { panic!("secrets in {}", file.path) };
+                let rights = (file.owner.as_str(), file.group.as_str(), file.mode.as_str());
+                let machine = self.machine(host);
+                let there = machine.nodes.get(&file.path).map(|node| &node.kind);
+                assert!(matches!(there, Some(Kind::File(_))), "{} is no file", file.path);
+                machine.put(&file.path, Kind::File(text.clone()), rights, now);
+                if parts == 1 {
+                    return;
+                }
+                let unit = machine.units.get_mut(&service.unit).unwrap();
+                assert_eq!(unit.active, "active", "reload of what does not run");
+                unit.workers = vec![(2, ticks(now))];
+                ledger.started(host, service.unit.clone(), seen(unit));
+            }
+            Action::Drain { unit, .. } => {
+                assert_eq!(self.machine(host).units[unit].active, "active", "{unit} is drained");
             }
             Action::Reread { service } => {
                 let unit = &self.machine(host).units[&service.unit];
                 assert_eq!(unit.active, "active", "reload of what does not run");
-                let invocation = unit.invocation.clone();
-                ledger.started(host, service.unit.clone(), invocation, String::new());
+                ledger.started(host, service.unit.clone(), Seen { workers: String::new(), ..seen(unit) });
             }
             Action::Enable { units } => {
                 units.iter().take(parts).for_each(|unit| enable(self.machine(host), unit));
@@ -250,11 +257,14 @@ impl World {
             }
             Action::Stop { unit, disable, .. } => {
                 self.running.remove(&(host.to_owned(), unit.clone()));
-                let fact = self.machine(host).units.get_mut(unit).unwrap();
+                let machine = self.machine(host);
+                // One that a start did not come to is known by its file alone.
+                let Some(mut fact) = machine.unit(unit) else { panic!("{host} has no {unit} to stop") };
                 (fact.active, fact.sub) = ("inactive".to_owned(), "dead".to_owned());
                 if *disable {
                     fact.file_state = "disabled".to_owned();
                 }
+                machine.units.insert(unit.clone(), fact);
             }
             Action::Remove { files, directories, .. } => {
                 for (path, _) in files.iter().take(parts) {
@@ -327,12 +337,19 @@ impl World {
         let fact = UnitFact { load: fact.load.replace("masked", "loaded"), ..fact };
         assert_eq!(fact.load, "loaded", "{unit} is started");
         machine.units.insert(unit.to_owned(), fact);
-        machine.start(unit, now, unit == "nginx.service");
+        machine.start(unit, now, unit == "nginx.service" || unit.ends_with("_haproxy.service"));
         self.takes_hold(host, unit);
         let machine = self.machine(host);
         let fact = &machine.units[unit];
-        ledger.started(host, unit.to_owned(), fact.invocation.clone(), fact.newest_worker());
+        ledger.started(host, unit.to_owned(), seen(fact));
     }
+}
+
+/// Seconds that everything takes to start.
+const TOOK: &str = "3";
+
+fn seen(fact: &UnitFact) -> Seen {
+    Seen { invocation: fact.invocation.clone(), workers: fact.newest_worker(), took: TOOK.to_owned() }
 }
 
 impl World {

@@ -35,6 +35,7 @@ fn made(world: &World) -> Made {
         lab: false,
         limit: Vec::new(),
         target: Vec::new(),
+        rolling: world.rolling,
         allowed: Vec::new(),
         salt: "salt".to_owned(),
         secrets: world.values.iter().map(check).collect(),

@@ -8,7 +8,7 @@ use synprov::inventory::{self, Lock, SecretSource};
 use synprov::modules::{Modules, expand};
 use synprov::plan::drift::{Drift, drift};
 use synprov::plan::target::{Targeted, choose};
-use synprov::plan::{Allow, Input, Plan, plan};
+use synprov::plan::{Allow, Input, Plan, Rolling, plan};
 use synprov::resource::Resource;
 use synprov::topology::{self, Instance, Topology};
 
@@ -29,6 +29,7 @@ pub struct World {
     /// `--target`.
     pub target: Vec<String>,
     pub allow: Allow,
+    pub rolling: Rolling,
     /// Microseconds since the epoch; every act takes a second.
     pub now: i64,
     /// Counts secrets, so that each is another one.
@@ -58,6 +59,7 @@ impl World {
             excluded: Vec::new(),
             target: Vec::new(),
             allow: Allow::default(),
+            rolling: Rolling::default(),
             now: BOOT + 3_600_000_000,
             made: 0,
             running: BTreeMap::new(),
@@ -149,14 +151,16 @@ impl World {
     /// The plan over these facts.
     pub fn plan_over(&self, facts: &IndexMap<String, HostFacts>) -> Plan {
         let hashes = self.values.iter().map(|(name, value)| (name.clone(), nonced(value))).collect();
+        let plan_of = |topology, resources, facts| {
+            let mut input = Input::new(topology, resources, facts, &hashes, &self.excluded, self.allow);
+            input.rolling = self.rolling;
+            plan(&input)
+        };
         let Some(targeted) = self.targeted(facts) else {
-            let input =
-                Input::new(&self.topology, &self.resources, facts, &hashes, &self.excluded, self.allow);
-            return plan(&input);
+            return plan_of(&self.topology, &self.resources[..], facts);
         };
         let seen = targeted.seen(facts);
-        let (topology, resources) = (&targeted.topology, &targeted.resources);
-        let mut plan = plan(&Input::new(topology, resources, &seen, &hashes, &self.excluded, self.allow));
+        let mut plan = plan_of(&targeted.topology, &targeted.resources[..], &seen);
         plan.unsettled.clear();
         plan.refusals.extend(targeted.refusals(&self.topology, &self.resources, facts, &plan));
         plan

@@ -22,7 +22,7 @@ declare -A revealed=()
 answer() { # FIELD...: tells the controller something while a step runs, and remembers it for the record
     local IFS=$'\t'
     case $1 in
-        started) revealed["(invocation of $2)"]=$3 revealed["(workers of $2)"]=$4 ;;
+        started) revealed["(invocation of $2)"]=$3 revealed["(workers of $2)"]=$4 revealed["(seconds of $2)"]=$5 ;;
         revision) revealed["(known after apply: $2)"]=$3 ;;
         venv) revealed["(packages of $2)"]=$3 ;;
     esac

@@ -53,7 +53,7 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
             missing=$(unmet "$pid" "$@")
         fi
         if [[ -z $missing ]]; then
-            answer started "$unit" "$invocation" "$(children "$unit" | tr ' ' '\n' | cut -d@ -f2 | sort -n | tail -n 1)"
+            answer started "$unit" "$invocation" "$(children "$unit" | tr ' ' '\n' | cut -d@ -f2 | sort -n | tail -n 1)" "$((SECONDS - began > 0 ? SECONDS - began : 1))"
             return 0
         fi
         if [[ $state == activating ]] && ((SECONDS - told >= 3 || (limit > 0 && SECONDS - began >= limit))); then
@@ -125,7 +125,7 @@ reload_unit() { # UNIT: a reload that exits 0 may still have changed nothing: ne
     while ((SECONDS < deadline)); do
         now=$(children "$1")
         for word in $now; do
-            [[ $before == *" $word "* ]] || return 0
+            [[ $before == *" $word "* ]] || { retired "$before"; return 0; }
         done
         sleep 0.1
     done
@@ -153,17 +153,50 @@ reread_unit() { # UNIT
     return 1
 }
 
-connections() { # PORT: established connections to a listener
-    local port
-    printf -v port '%04X' "$1"
+# nginx's former worker processes take requests for a moment after the new ones do, until they have heard that
+# they are to end.
+retired() { # ' PID@START PID@START ': the former worker processes
+    local word line
+    local -i deadline=$((SECONDS + 5))
+    for word in $1; do
+        while read -r -d '' line < "/proc/${word%@*}/cmdline" && [[ $line == 'nginx: worker process' ]] && ((SECONDS < deadline)); do
+            sleep 0.05
+        done 2> /dev/null
+    done
+}
+
+connections() { # PORT, ADDRESS:PORT or unix:PATH: established connections to a listener
+    local port state path
+    local -i count=0
+    if [[ $1 == unix:* ]]; then
+        # State 03 is connected; the listener itself is 01 (Linux, net/unix/af_unix.c).
+        while read -r _ _ _ _ _ state _ path; do
+            [[ $state == 03 && $path == "${1#unix:}" ]] && ((count += 1))
+        done < /proc/net/unix
+        printf '%s\n' "$count"
+        return
+    fi
+    printf -v port '%04X' "${1##*:}"
     cat /proc/net/tcp /proc/net/tcp6 2> /dev/null | grep -cE "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F]+:[0-9A-F]{4} 01 "
 }
 
-drain() { # PORT SECONDS
-    local -i deadline=$((SECONDS + $2))
-    while [[ $(connections "$1") != 0 ]] && ((SECONDS < deadline)); do sleep 0.2; done
-    [[ $(connections "$1") == 0 ]] || complain "requests on port $1 have not ended after $2 s; stopping anyway"
-    return 0
+# Nobody asks any more when twice in a row no connection was seen: whatever routes here has been told not to.
+drain() { # LISTENER SECONDS [UNIT]
+    local -i deadline=$((SECONDS + $2)) began=$SECONDS told=$SECONDS none=0 count
+    while :; do
+        count=$(connections "$1")
+        ((count == 0)) && ((none += 1)) || none=0
+        ((none < 2)) || return 0
+        if ((SECONDS >= deadline)); then
+            complain "$count requests at $1 have not ended after $2 s; they are cut off"
+            return 0
+        fi
+        if [[ -n ${3-} ]] && ((SECONDS - told >= 3)); then
+            told=$SECONDS
+            answer waiting "$3" "$((SECONDS - began)) s: until $count requests have ended (at most $2 s)"
+        fi
+        sleep 0.2
+    done
 }
 
 stop_unit() { # UNIT DISABLE

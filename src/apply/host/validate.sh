@@ -17,7 +17,13 @@ in_place() { # SET DIRECTORY... -- COMMAND...
 }
 
 validate_nginx() { # DIRECTORY...
-    in_place nginx "$@" -- nginx -t -q
+    in_place "${staged:-nginx}" "$@" -- nginx -t -q
+}
+
+# One file that a proxy is to route by for a while, staged beside its set.
+validate_route() { # nginx|haproxy ARGUMENT...
+    local staged=route
+    "validate_$1" "${@:2}" || return 1
 }
 
 # HAProxy's configuration, and beside it the links that its unit will make when it starts.
@@ -29,12 +35,12 @@ validate_haproxy() { # DIRECTORY... -- CONFIGURATION -- [TO AT]...
     shift 3
     while (($#)); do
         directory=${2%/*}
-        mkdir -p -m 0700 -- "$directory" "$stage/haproxy$directory" || return 1
-        ln -sfT -- "$1" "$stage/haproxy$2" || return 1
+        mkdir -p -m 0700 -- "$directory" "$stage/${staged:-haproxy}$directory" || return 1
+        ln -sfT -- "$1" "$stage/${staged:-haproxy}$2" || return 1
         [[ " ${directories[*]} " == *" $directory "* ]] || directories+=("$directory")
         shift 2
     done
-    in_place haproxy "${directories[@]}" -- haproxy -c -q -f "$file"
+    in_place "${staged:-haproxy}" "${directories[@]}" -- haproxy -c -q -f "$file"
 }
 
 validate_systemd() { # DIRECTORY... -- UNIT-FILE...

@@ -13,6 +13,7 @@ use super::load::{Loaded, load};
 use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output};
 use crate::plan::drift::{Class, drift};
+use crate::plan::{Batch, Rolling};
 use crate::render::drift::{Report, Scope, json, prometheus, text};
 use notify::Notify;
 
@@ -112,6 +113,8 @@ pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
         timeout: arguments.timeout,
         adopt: false,
         allow_datastore_restart: false,
+        batch: Batch::default(),
+        drain_timeout: Rolling::DRAIN_SECONDS,
     };
     let surveyed = match ask(&loaded, &hosts, Extent::Drift, output) {
         Ok(surveyed) => surveyed,

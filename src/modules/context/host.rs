@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::cluster;
 use super::{directories, units};
 use crate::inventory::{Install, ProxyKind};
 use crate::secret::sha256_hex;
@@ -67,6 +68,9 @@ fn instance(topology: &Topology, instance: &Instance) -> Value {
     let mut inputs = json!({"venv": sha256_hex(topology.venv.path.as_bytes())});
     if !instance.environment.is_empty() {
         inputs["environment"] = sha256_hex(json!(instance.environment).to_string().as_bytes()).into();
+    }
+    for (label, digest) in cluster::inputs(topology, instance) {
+        inputs[label] = digest.into();
     }
     json!({
         "name": instance.name,

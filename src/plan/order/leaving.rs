@@ -9,9 +9,6 @@ use super::sets::files_of;
 use super::{Builder, UNIT_FILES};
 use crate::resource::{Body, Ready, Stage};
 
-/// Longest wait for requests in flight before a leaving worker stops, seconds.
-const DRAIN_SECONDS: u32 = 60;
-
 impl<'a> Builder<'a, '_> {
     pub(super) fn stop_leaving(&mut self, vacated: &BTreeSet<(String, String)>) {
         for (host, unit, ports) in &self.left.units {
@@ -21,7 +18,7 @@ impl<'a> Builder<'a, '_> {
             let action = Action::Stop {
                 unit: unit.clone(),
                 ports: ports.clone(),
-                drain_seconds: DRAIN_SECONDS,
+                drain_seconds: self.input.rolling.drain_seconds,
                 disable: true,
             };
             self.push(host, action, "it left the inventory; nothing is routed to it any more", Vec::new());

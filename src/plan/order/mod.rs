@@ -11,6 +11,9 @@ pub(super) mod datastores;
 mod leaving;
 mod media;
 mod prepare;
+mod proxies;
+mod roll;
+mod rules;
 mod services;
 mod sets;
 
@@ -18,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Cause, Change, Operation};
 use super::leave::Left;
-use super::step::{Action, Step};
+use super::step::{Action, Startable, Step};
 use super::{Considered, Input};
 use crate::resource::{FileSet, Stage};
 
@@ -27,6 +30,7 @@ pub(super) use control::{Bring, bring, reloads};
 /// All steps, in order.
 pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Left) -> Vec<Step> {
     let mut builder = Builder::new(input, considered, left);
+    builder.routes = true;
     builder.services(Stage::Mount, &BTreeSet::new());
     builder.gate();
     builder.prepare();
@@ -51,6 +55,8 @@ pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Lef
     let mut vacated = builder.vacate();
     vacated.extend(replaced);
     builder.gate();
+    builder.persisters(&vacated);
+    builder.gate();
     for stage in [Stage::Main, Stage::Writer, Stage::Worker, Stage::Target] {
         builder.services(stage, &vacated);
         builder.gate();
@@ -68,6 +74,32 @@ pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Lef
     builder.steps
 }
 
+/// What is to be known of how processes restart.
+pub(super) fn notes(input: &Input<'_>, considered: &[Considered<'_>], steps: &[Step]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(reason) = rules::at_once(input, considered) {
+        notes.push(format!(
+            "every process restarts as soon as its turn comes, and pools are not routed around: {reason}"
+        ));
+    } else if let Err(proxies::Blind(reason)) = proxies::routings(input, considered)
+        && steps
+            .iter()
+            .any(|step| matches!(&step.action, Action::Restart { service } if serves(input, step, service)))
+    {
+        notes.push(format!("requests to processes that restart are cut off, since nothing can be routed around them: {reason}"));
+    }
+    notes
+}
+
+/// The service is one of several processes of a pool that take requests.
+fn serves(input: &Input<'_>, step: &Step, service: &Startable) -> bool {
+    let instances = &input.topology.instances;
+    let one = instances.iter().find(|one| (&one.host, &one.unit) == (&step.host, &service.unit));
+    one.is_some_and(|one| {
+        one.client.is_some() && instances.iter().filter(|other| other.pool == one.pool).count() > 1
+    })
+}
+
 pub(super) struct Builder<'a, 'i> {
     input: &'a Input<'i>,
     considered: &'a [Considered<'a>],
@@ -77,11 +109,24 @@ pub(super) struct Builder<'a, 'i> {
     last: BTreeMap<String, usize>,
     /// Steps the present phase waits for, besides each host's own last one.
     gate: Vec<usize>,
+    /// Host and unit of what has started out of its stage.
+    begun: BTreeSet<(String, String)>,
+    /// Proxies may be told to route around somebody: their files are part of this plan.
+    routes: bool,
 }
 
 impl<'a, 'i> Builder<'a, 'i> {
     fn new(input: &'a Input<'i>, considered: &'a [Considered<'a>], left: &'a Left) -> Self {
-        Self { input, considered, left, steps: Vec::new(), last: BTreeMap::new(), gate: Vec::new() }
+        Self {
+            input,
+            considered,
+            left,
+            steps: Vec::new(),
+            last: BTreeMap::new(),
+            gate: Vec::new(),
+            begun: BTreeSet::new(),
+            routes: false,
+        }
     }
 
     pub(super) fn push(

@@ -7,7 +7,8 @@ use super::super::leave::{attempted_instances, recorded_instances};
 use super::super::service::is_active;
 use super::super::step::{Action, Startable};
 use super::datastores::{POSTGRESQL, settles_after_start};
-use super::{Builder, addresses, has, holds, outdated, why};
+use super::roll::Restart;
+use super::{Builder, addresses, has, holds, outdated, rules, why};
 use crate::facts::record::RecordedInstance;
 use crate::resource::{Body, Stage};
 
@@ -43,10 +44,19 @@ impl<'a> Builder<'a, '_> {
                 // Held by others now (by main, if nobody is named), or a list that has another shape.
                 was != now
             });
+            let service = self.considered.iter().find(|one| {
+                let address = &one.resource.address;
+                address.kind == "service"
+                    && (&address.host, &address.name) == (&instance.host, &instance.unit)
+            });
+            let taken = taken.or_else(|| {
+                let reshaped = |held: &&String| rules::reshaped(self.input, service?, held).then_some(());
+                instance.holds.iter().find(|held| reshaped(held).is_some())
+            });
             let reason = match (moved, renamed, taken) {
                 (true, ..) => "it runs on another host from now on".to_owned(),
                 (_, Some(now), _) => format!("it is {} from now on", now.unit),
-                (_, _, Some(held)) => format!("{held} is held by other processes from now on"),
+                (_, _, Some(held)) => rules::of_stop(held),
                 _ => continue,
             };
             let Some(facts) = self.input.facts.get(&instance.host) else { continue };
@@ -55,13 +65,7 @@ impl<'a> Builder<'a, '_> {
                 continue;
             }
             // What runs with all that is asked of it now has let go already: an apply was cut short.
-            let current = self.considered.iter().any(|one| {
-                let address = &one.resource.address;
-                address.kind == "service"
-                    && (&address.host, &address.name) == (&instance.host, &instance.unit)
-                    && outdated(one).is_none()
-            });
-            if current {
+            if service.is_some_and(|one| outdated(one).is_none()) {
                 continue;
             }
             let leaves = self
@@ -81,47 +85,92 @@ impl<'a> Builder<'a, '_> {
         vacated
     }
 
+    /// Everything of a stage: what stands still starts, what has to take something over does.
     pub(super) fn services(&mut self, stage: Stage, vacated: &BTreeSet<(String, String)>) {
-        for host in self.hosts() {
-            let of_stage: Vec<&Considered<'_>> = self
-                .considered
-                .iter()
-                .filter(|one| one.resource.address.host == host)
-                .filter(|one| matches!(&one.resource.body, Body::Service { stage: of, .. } if *of == stage))
-                .collect();
-            let (mut start, mut restart, mut enable) = (Vec::new(), Vec::new(), Vec::new());
-            for one in of_stage {
-                let Body::Service { unit, ready, reload, .. } = &one.resource.body else { continue };
-                let mut service = Startable { unit: unit.clone(), ready: ready.clone() };
-                if unit == POSTGRESQL && self.changed(&host).iter().any(|one| settles_after_start(one)) {
-                    // Where it listens is set while it runs: the step after this one waits for that.
-                    service.ready.listens.clear();
-                }
-                let active = self.input.facts[&host].units.get(unit).is_some_and(is_active);
-                if !active || vacated.contains(&(host.clone(), unit.clone())) {
-                    if one.change.is_some() || vacated.contains(&(host.clone(), unit.clone())) {
-                        start.push((one, service));
-                    }
-                } else if outdated(one).is_some() {
-                    restart.push((one, service, *reload));
-                } else if has(one, "enabled") {
-                    enable.push((one, unit.clone()));
-                }
+        let begun = std::mem::take(&mut self.begun);
+        let of_stage = self.considered.iter().filter(|one| {
+            let address = &one.resource.address;
+            matches!(&one.resource.body, Body::Service { stage: of, .. } if *of == stage)
+                && !begun.contains(&(address.host.clone(), address.name.clone()))
+        });
+        let of_stage: Vec<&'a Considered<'a>> = of_stage.collect();
+        self.begun = begun;
+        if matches!(stage, Stage::Writer | Stage::Worker) {
+            // What stands still first: it is away, or has never been there.
+            let restarts = self.bring(&of_stage, vacated);
+            if !restarts.is_empty() {
+                self.gate();
             }
-            for (one, service, reload) in restart {
-                if has(one, "enabled") {
-                    // It is as desired only once it has restarted too.
-                    let units = vec![service.unit.clone()];
-                    self.push(&host, Action::Enable { units }, "it would not start at boot", Vec::new());
+            self.roll(restarts, vacated);
+        } else {
+            self.bring_in_place(&of_stage, vacated);
+        }
+    }
+
+    /// Persisters that change among themselves start before anybody else hears of it.
+    pub(super) fn persisters(&mut self, vacated: &BTreeSet<(String, String)>) {
+        let first = self.persisters_first();
+        let considered: &'a [Considered<'a>] = self.considered;
+        let services = considered.iter().filter(|one| {
+            let address = &one.resource.address;
+            first.iter().any(|it| (&it.host, &it.unit) == (&address.host, &address.name))
+        });
+        let services: Vec<&'a Considered<'a>> = services.collect();
+        self.begun = services
+            .iter()
+            .map(|one| (one.resource.address.host.clone(), one.resource.address.name.clone()))
+            .collect();
+        self.bring_in_place(&services, vacated);
+    }
+
+    /// Host by host, restarts before starts.
+    fn bring_in_place(&mut self, services: &[&'a Considered<'a>], vacated: &BTreeSet<(String, String)>) {
+        for host in self.hosts() {
+            let here: Vec<_> =
+                services.iter().copied().filter(|one| one.resource.address.host == host).collect();
+            for restart in self.restarts(&here, vacated) {
+                self.restart(restart, false);
+            }
+            self.bring(&here, vacated);
+        }
+    }
+
+    /// Those that run and have to take something over.
+    fn restarts(
+        &self,
+        services: &[&'a Considered<'a>],
+        vacated: &BTreeSet<(String, String)>,
+    ) -> Vec<Restart<'a>> {
+        let due = services
+            .iter()
+            .filter(|one| self.stands(one, vacated) == Stands::Running && outdated(one).is_some());
+        due.filter_map(|one| {
+            let Body::Service { reload, .. } = &one.resource.body else { return None };
+            let rereads = one.outdated.as_ref().is_some_and(|outdated| outdated.rereads);
+            Some(Restart { one, service: self.startable(one)?, reload: *reload, rereads })
+        })
+        .collect()
+    }
+
+    /// Starts what stands still and enables what runs, side by side on each host; gives back who has to
+    /// take something over.
+    fn bring(
+        &mut self,
+        services: &[&'a Considered<'a>],
+        vacated: &BTreeSet<(String, String)>,
+    ) -> Vec<Restart<'a>> {
+        for host in self.hosts() {
+            let (mut start, mut enable) = (Vec::new(), Vec::new());
+            for one in services.iter().copied().filter(|one| one.resource.address.host == host) {
+                let Some(service) = self.startable(one) else { continue };
+                match self.stands(one, vacated) {
+                    Stands::Vacated => start.push((one, service)),
+                    Stands::Still if one.change.is_some() => start.push((one, service)),
+                    Stands::Running if outdated(one).is_none() && has(one, "enabled") => {
+                        enable.push((one, service.unit));
+                    }
+                    _ => {}
                 }
-                // Of some things Synapse takes new ones over while it runs: nobody is cut off then.
-                let rereads = one.outdated.as_ref().is_some_and(|outdated| outdated.rereads);
-                let action = match (reload, rereads) {
-                    (true, _) => Action::Reload { service },
-                    (_, true) => Action::Reread { service },
-                    _ => Action::Restart { service },
-                };
-                self.push(&host, action, why(&[one]), vec![one.resource.address.to_string()]);
             }
             if !start.is_empty() {
                 let ones: Vec<_> = start.iter().map(|(one, _)| *one).collect();
@@ -134,7 +183,37 @@ impl<'a> Builder<'a, '_> {
                 self.push(&host, Action::Enable { units }, why(&ones), addresses(&ones));
             }
         }
+        self.restarts(services, vacated)
     }
+
+    fn stands(&self, one: &Considered<'_>, vacated: &BTreeSet<(String, String)>) -> Stands {
+        let address = &one.resource.address;
+        if vacated.contains(&(address.host.clone(), address.name.clone())) {
+            return Stands::Vacated;
+        }
+        let unit = self.input.facts[&address.host].units.get(&address.name);
+        if unit.is_some_and(is_active) { Stands::Running } else { Stands::Still }
+    }
+
+    fn startable(&self, one: &Considered<'_>) -> Option<Startable> {
+        let Body::Service { unit, ready, .. } = &one.resource.body else { return None };
+        let mut service = Startable { unit: unit.clone(), ready: ready.clone() };
+        let host = &one.resource.address.host;
+        if unit == POSTGRESQL && self.changed(host).iter().any(|one| settles_after_start(one)) {
+            // Where it listens is set while it runs: the step after this one waits for that.
+            service.ready.listens.clear();
+        }
+        Some(service)
+    }
+}
+
+/// Whether a process is there when its stage comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// It was stopped so that others could take over.
+    Vacated,
+    Still,
+    Running,
 }
 
 /// Who holds what.

@@ -146,11 +146,12 @@ fn needs(of: &Resource, other: &Resource, topology: &Topology) -> bool {
             let runs = matches!(of.body, Body::Service { .. }) && other.address.module == "homeserver";
             runs || path.is_some_and(|path| below(path, directory))
         }
-        (Body::Service { unit, .. }, Body::File { path, inputs_of, set, .. }) => {
+        (Body::Service { unit, .. }, Body::File { path, inputs_of, reread_by, set, .. }) => {
             let file =
                 |name: &str| path.ends_with(&format!("/{name}")) || path.contains(&format!("/{name}.d/"));
             let template = unit.split_once('@').map(|(before, _)| format!("{before}@.service"));
             inputs_of.contains_key(unit)
+                || reread_by.contains_key(unit)
                 || (*set == FileSet::Systemd && (file(unit) || template.is_some_and(|name| file(&name))))
         }
         (Body::Service { unit, .. }, Body::Directive { inputs_of, .. }) => inputs_of.contains_key(unit),

@@ -265,7 +265,7 @@ fn processes(action: &Action) -> Vec<&str> {
     let units = match action {
         Action::Start { services } => services.iter().map(|service| service.unit.as_str()).collect(),
         Action::Restart { service } | Action::Reread { service } => vec![service.unit.as_str()],
-        Action::Stop { unit, .. } => vec![unit.as_str()],
+        Action::Stop { unit, .. } | Action::Drain { unit, .. } => vec![unit.as_str()],
         _ => return Vec::new(),
     };
     units.into_iter().map(|name| if named(name) { name } else { unit(name) }).collect()
