@@ -108,7 +108,7 @@ fn an_answer_without_end_is_given_up() {
     let lines = line.repeat(10);
     check(b"", b"euid\t0\n", &lines, "its facts have no end");
     for line in [
-        "path\tfile\t644\troot\troot\t1\t1.0\t/f\n",
+        "path\tfile\t644\troot\troot\t1\t1.0\t1.0\t/f\n",
         "user\tu\tl\n",
         "key\t/f\tk\n",
         "pg_peer\ta\tscram-sha-256\n",

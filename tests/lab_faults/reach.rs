@@ -42,7 +42,8 @@ pub struct Paused(String);
 impl Paused {
     pub fn host(site: &Site, host: &str) -> Self {
         let name = site.host(host).container.clone();
-        assert!(Command::new("podman").args(["pause", &name]).output().unwrap().status.success());
+        let output = Command::new("podman").args(["pause", &name]).output().unwrap();
+        assert!(output.status.success(), "podman pause: {}", String::from_utf8_lossy(&output.stderr));
         Self(name)
     }
 }

@@ -8,7 +8,7 @@ use crate::world::{World, arrive, must};
 const PROXIES: &str = include_str!("../data/labs/proxies.yaml");
 
 pub fn one_after_the_other() {
-    let (haproxy, nginx) = (PROXIES.replace("KIND", "haproxy"), PROXIES.replace("KIND", "nginx"));
+    let (haproxy, nginx) = (PROXIES.replace("kind: nginx", "kind: haproxy"), PROXIES.to_owned());
     let world = World::rehearse("proxies", &haproxy);
     let sh = |script: &str| {
         let output = world.lab.exec("hs1", &["bash", "-c", script]).unwrap();
