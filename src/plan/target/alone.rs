@@ -119,10 +119,15 @@ impl Targeted {
             topology.instances.iter().any(|one| one.name == **name && takes_part(one, &self.resources))
         };
         let none = BTreeSet::new();
+        // What nobody is named for is main's.
+        let main = topology.instances.first().filter(|_| !self.before.instances.is_empty());
         let mut refusals = Vec::new();
         for held in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
             let (was, now) = (before.get(held).unwrap_or(&none), after.get(held).unwrap_or(&none));
-            let concerned: BTreeSet<&str> = was.union(now).copied().collect();
+            let mut concerned: BTreeSet<&str> = was.union(now).copied().collect();
+            if was.is_empty() || now.is_empty() {
+                concerned.extend(main.map(|main| main.name.as_str()));
+            }
             let left_out: Vec<&str> = concerned.iter().filter(|name| !part(name)).copied().collect();
             if was != now && !left_out.is_empty() && left_out.len() < concerned.len() {
                 refusals.push(Refusal {
