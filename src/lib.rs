@@ -8,6 +8,7 @@
 pub mod apply;
 pub mod cli;
 pub mod facts;
+pub mod import;
 pub mod inventory;
 pub mod lab;
 pub mod modules;

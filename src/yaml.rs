@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::diagnostic::{Span, Spanned};
 
 pub use read::{decode, parse, parse_lenient};
-pub use write::{emit, emit_text};
+pub use write::{emit, emit_text, scalar};
 
 /// One YAML value with the place it was written at.
 #[derive(Debug, Clone, PartialEq)]

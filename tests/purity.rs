@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Rooms that only compute.
-const PURE: [&str; 5] = ["inventory", "topology", "resource", "modules", "plan"];
+const PURE: [&str; 6] = ["import", "inventory", "topology", "resource", "modules", "plan"];
 
 /// What reaches outside. `std::net` is listed by its sockets: its addresses are plain values.
 const OUTSIDE: [&str; 22] = [

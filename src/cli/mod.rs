@@ -14,6 +14,7 @@ mod generate;
 mod graph;
 mod history;
 mod hosts;
+mod import;
 mod init;
 pub mod lab;
 mod load;
@@ -70,6 +71,8 @@ pub struct Cli {
 enum Command {
     /// Write a commented inventory to begin with, from flags or a few questions
     Init(init::InitArgs),
+    /// Write an inventory from what is there already: hosts of an Ansible inventory
+    Import(import::ImportArgs),
     /// Read the inventory and report everything that is wrong with it, offline or against its hosts
     Check(check::CheckArgs),
     /// Show what would change on every host, in which order, and why; changes nothing
@@ -216,6 +219,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     );
     match cli.command {
         Command::Init(arguments) => init::run(arguments, &output),
+        Command::Import(arguments) => import::run(&arguments, &output),
         Command::Check(arguments) => check::run(&arguments, &output),
         Command::Plan(arguments) => plan::run(&arguments, &output),
         Command::Drift(arguments) => drift::run(&arguments, &output),

@@ -43,6 +43,18 @@ pub fn emit_text(value: &Value) -> String {
     serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|_| format!("{value}\n"))
 }
 
+/// A value in YAML: as it is if it is plain in every context, else in quotes (JSON's are YAML's).
+pub fn scalar(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/-@".contains(&b))
+        && !matches!(
+            text.to_ascii_lowercase().as_str(),
+            "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "y" | "n"
+        );
+    let address = text.parse::<std::net::Ipv4Addr>().is_ok();
+    if plain || address { text.to_owned() } else { Value::from(text).to_string() }
+}
+
 /// NAME of `{"secret": NAME}`.
 fn secret(value: &Value) -> Option<&str> {
     match value {

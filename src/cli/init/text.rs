@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::preset::{Preset, PresetPool};
 use super::{Answers, NewHost, Tls};
+use crate::yaml::scalar;
 
 /// Writes the inventory; `path` is what the commands in its head name.
 pub fn text(answers: &Answers, preset: &Preset, path: &str) -> String {
@@ -183,16 +184,4 @@ fn url(text: &str) -> String {
     let plain =
         rest.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"./-".contains(&b)));
     if plain { text.to_owned() } else { scalar(text) }
-}
-
-/// A value in YAML: as it is if it is plain in every context, else in quotes (JSON's are YAML's).
-fn scalar(text: &str) -> String {
-    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/-@".contains(&b))
-        && !matches!(
-            text.to_ascii_lowercase().as_str(),
-            "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "y" | "n"
-        );
-    let address = text.parse::<std::net::Ipv4Addr>().is_ok();
-    if plain || address { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
