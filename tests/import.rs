@@ -29,7 +29,10 @@ fn hosts_of_ansible_begin_an_inventory() {
             "hosts:\n  hs1: {address: 192.0.2.10, port: 2222, user: deploy, become: true}   # matrix\n"
         );
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("host hs1: ansible_password is not carried over") && !said.contains("hunter2"), "{said}");
+        assert!(
+            said.contains("host hs1: ansible_password is not carried over") && !said.contains("hunter2"),
+            "{said}"
+        );
         let (read, found) = inventory::parse(&format!("{hosts}{REST}"));
         assert!(found.is_empty() && read.is_some(), "{found:#?}");
     }

@@ -75,7 +75,8 @@ impl Groups {
         above.sort_by_key(|(name, depth)| (*depth, *name));
         let mut variables = IndexMap::new();
         let all = self.groups.get("all").into_iter();
-        let groups = above.iter().filter(|(name, _)| *name != "all").filter_map(|(name, _)| self.groups.get(*name));
+        let groups =
+            above.iter().filter(|(name, _)| *name != "all").filter_map(|(name, _)| self.groups.get(*name));
         for group in all.chain(groups) {
             variables.extend(group.variables.clone());
         }

@@ -31,7 +31,8 @@ pub struct Hosts {
 /// Errors: YAML that is none, or no host at all.
 pub fn read(text: &str, name: &str) -> Result<Hosts, Vec<Diagnostic>> {
     let mut notes = Vec::new();
-    let groups = if is_yaml(text, name) { yaml::read(text, &mut notes)? } else { ini::read(text, &mut notes) };
+    let groups =
+        if is_yaml(text, name) { yaml::read(text, &mut notes)? } else { ini::read(text, &mut notes) };
     Ok(hosts(&groups, notes))
 }
 
@@ -45,7 +46,8 @@ fn is_yaml(text: &str, name: &str) -> bool {
         return false;
     }
     let lines = text.lines().map(str::trim);
-    let first = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])).find(|line| *line != "---");
+    let first =
+        lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])).find(|line| *line != "---");
     first.is_some_and(|line| line.starts_with('{') || (line.ends_with(':') && !line.contains([' ', '='])))
 }
 
@@ -54,7 +56,8 @@ fn hosts(groups: &Groups, mut notes: Vec<Note>) -> Hosts {
     let mut text = "hosts:\n".to_owned();
     for host in groups.hosts() {
         let variables = groups.variables(&host);
-        let first = if host.parse::<std::net::IpAddr>().is_ok() { "" } else { host.split('.').next().unwrap_or("") };
+        let first =
+            if host.parse::<std::net::IpAddr>().is_ok() { "" } else { host.split('.').next().unwrap_or("") };
         let name = name_like(first, "host", |name| names.iter().any(|known| known == name));
         let keys = keys(&host, &variables, &mut notes);
         let keys: Vec<String> = keys.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
@@ -123,8 +126,13 @@ fn keys(
     if become_user.is_some_and(|user| user != "root") {
         strange("it becomes another user than root".to_owned(), "synprov works as root: allow sudo to root");
     }
-    if connection.is_some_and(|word| !matches!(word.as_str(), "local" | "ssh" | "smart" | "paramiko" | "paramiko_ssh")) {
-        strange("it is not reached over SSH (ansible_connection)".to_owned(), "synprov speaks SSH, or works on this machine");
+    if connection
+        .is_some_and(|word| !matches!(word.as_str(), "local" | "ssh" | "smart" | "paramiko" | "paramiko_ssh"))
+    {
+        strange(
+            "it is not reached over SSH (ansible_connection)".to_owned(),
+            "synprov speaks SSH, or works on this machine",
+        );
     }
     for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("ansible_")) {
         if known.contains(&name.as_str()) {
@@ -135,9 +143,15 @@ fn keys(
         }
         let words = ["pass", "password", "secret", "token"];
         if words.iter().any(|word| name.contains(word)) {
-            strange(format!("{} is not carried over", shown(name)), "log in with a key; sudo must not ask for a password");
+            strange(
+                format!("{} is not carried over", shown(name)),
+                "log in with a key; sudo must not ask for a password",
+            );
         } else if name.contains("common_args") || name.contains("extra_args") || name.contains("proxy") {
-            strange(format!("{} is not carried over", shown(name)), "there are no jump hosts; a VPN, or a port that is reached directly");
+            strange(
+                format!("{} is not carried over", shown(name)),
+                "there are no jump hosts; a VPN, or a port that is reached directly",
+            );
         } else if !IDLE.contains(&name.as_str()) {
             strange(format!("{} is not understood", shown(name)), "see docs/inventory.md, hosts");
         }
@@ -158,7 +172,8 @@ mod tests {
     fn check(name: &str, text: &str, expected: &str, notes: &[&str]) {
         let hosts = read(text, name).unwrap();
         assert_eq!(hosts.text, expected);
-        let said: Vec<String> = hosts.notes.iter().map(|note| format!("{}: {}", note.at, note.what)).collect();
+        let said: Vec<String> =
+            hosts.notes.iter().map(|note| format!("{}: {}", note.at, note.what)).collect();
         assert_eq!(said, notes);
         crate::yaml::parse(&hosts.text).unwrap();
     }
@@ -201,7 +216,12 @@ mod tests {
         let hosts = read(text, "hosts").unwrap();
         let said: Vec<String> = hosts.notes.iter().map(|note| note.what.clone()).collect();
         assert!(!format!("{hosts:?}").contains("hunter2"), "{hosts:?}");
-        for words in ["ansible_password is not", "common_args is not", "ansible_host is a template", "another user than root"] {
+        for words in [
+            "ansible_password is not",
+            "common_args is not",
+            "ansible_host is a template",
+            "another user than root",
+        ] {
             assert!(said.iter().any(|what| what.contains(words)), "{words}: {said:?}");
         }
     }
@@ -219,7 +239,8 @@ mod tests {
 
     #[test]
     fn groups_that_contain_each_other_and_endless_ranges_end() {
-        let hosts = read("[a:children]\nb\n[b:children]\na\n[a]\nx\n[b]\nh[1:4000000000]\n", "hosts").unwrap();
+        let hosts =
+            read("[a:children]\nb\n[b:children]\na\n[a]\nx\n[b]\nh[1:4000000000]\n", "hosts").unwrap();
         assert_eq!(hosts.count, 1);
         assert_eq!(hosts.notes.len(), 1);
     }

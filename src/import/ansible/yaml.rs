@@ -39,7 +39,11 @@ fn group(name: &str, node: &Node, depth: usize, groups: &mut Groups, notes: &mut
                 for (pattern, node) in map(node) {
                     let Some(hosts) = expand(&pattern) else {
                         let at = format!("line {}", node.span.line);
-                        notes.push(Note::new(at, "names no host that can be read", "write the host yourself"));
+                        notes.push(Note::new(
+                            at,
+                            "names no host that can be read",
+                            "write the host yourself",
+                        ));
                         continue;
                     };
                     for host in hosts {
@@ -55,7 +59,8 @@ fn group(name: &str, node: &Node, depth: usize, groups: &mut Groups, notes: &mut
                 }
             }
             other => {
-                let what = format!("{} in group {} is none of hosts, vars, children", shown(other), shown(name));
+                let what =
+                    format!("{} in group {} is none of hosts, vars, children", shown(other), shown(name));
                 notes.push(Note::new(format!("line {}", node.span.line), what, "Ansible ignores it too"));
             }
         }
