@@ -26,7 +26,7 @@ pub fn read(text: &str, notes: &mut Vec<Note>) -> Groups {
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(heading) = line.strip_prefix('[').and_then(|rest| heading(rest)) {
+        if let Some(heading) = line.strip_prefix('[').and_then(heading) {
             (name, part) = heading;
             if matches!(part, Part::Unknown) {
                 strange("the heading is none that Ansible knows");
