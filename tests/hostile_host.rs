@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use synprov::facts::{Asked, HostErrorKind, gather};
-use synprov::transport::{Error, Event, Exec, Session, Target, Transport};
+use synprov::transport::{Client, Error, Event, Exec, Session, Target, Transport};
 
 /// What a host says once it has been asked: pieces, of which the last is repeated for ever if there is no end.
 #[derive(Clone)]
@@ -78,6 +78,7 @@ fn check(noise: &[u8], answer: &[u8], endless: &[u8], words: &str) -> String {
         host_key: None,
         accept_new: false,
         connect_timeout: Duration::from_secs(1),
+        client: Client::default(),
     };
     let asked = Asked {
         target,

@@ -99,7 +99,7 @@ workers:
     let hs1 = &inventory.hosts["hs1"];
     assert_eq!(
         (hs1.address.value.as_str(), hs1.port, hs1.user.as_deref()),
-        ("192.0.2.10", 2222, Some("deploy"))
+        ("192.0.2.10", Some(2222), Some("deploy"))
     );
     assert!(hs1.r#become && hs1.accept_new && !hs1.lost);
     assert_eq!(inventory.hosts["here"].identity_files, ["~/.ssh/id_ed25519"]);

@@ -4,10 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::hosts::{excluded, exit_of, target, tell};
+use super::hosts::{excluded, exit_of, tell};
 use super::load::Loaded;
-use super::rehearse::host_arguments;
-use super::{Exit, Output};
+use super::reach::target;
+use super::{Exit, Output, ReachArgs};
 use crate::facts::host::Reached;
 use crate::facts::loader::random_token;
 use crate::facts::{Asked, HostFacts, Port, gather};
@@ -30,8 +30,7 @@ pub struct Found {
 /// Looks at these hosts, or at all that run Synapse or reach out to others, if none is named.
 pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, Exit) {
     let topology = &loaded.topology;
-    let mut arguments = host_arguments();
-    arguments.limit = hosts.to_vec();
+    let arguments = ReachArgs { limit: hosts.to_vec(), ..ReachArgs::default() };
     let left_out = match excluded(loaded, &arguments.limit, "--against-host", output) {
         Ok(left_out) => left_out,
         Err(exit) => return (Vec::new(), exit),

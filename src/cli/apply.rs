@@ -17,7 +17,7 @@ use super::rehearse::stand_in;
 use super::rotation::rotate;
 use super::run_log::RunLog;
 use super::saved_plan::{self, Named};
-use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs, clock};
 use crate::apply::kept::{Keeps, Next};
 use crate::apply::{Interrupts, Job, Outcome, Refused, Report, WayBack, apply};
 use crate::facts::HostErrorKind;
@@ -106,7 +106,7 @@ fn named(arguments: &ApplyArgs, output: &Output) -> Exit {
 /// Applies exactly a saved plan, or nothing.
 fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
     let path = &arguments.inventory.inventory;
-    if !arguments.hosts.limit.is_empty() || !arguments.targets.target.is_empty() {
+    if !arguments.hosts.reach.limit.is_empty() || !arguments.targets.target.is_empty() {
         output.error("a saved plan says itself what it is for", Some("leave out `--limit` and `--target`"));
         return Exit::Usage;
     }
@@ -134,7 +134,7 @@ fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
     };
     let rolling = saved.made.rolling;
     let hosts = HostArgs {
-        limit: saved.made.limit.clone(),
+        reach: ReachArgs { limit: saved.made.limit.clone(), ..arguments.hosts.reach.clone() },
         batch: rolling.batch,
         drain_timeout: rolling.drain_seconds,
         ..arguments.hosts.clone()

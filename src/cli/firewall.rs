@@ -117,7 +117,7 @@ pub fn hosts(loaded: &Loaded) -> (Vec<Reach>, Vec<HostFirewall>) {
         loaded.topology.hosts.keys().filter_map(|name| Some((name, loaded.inventory.hosts.get(name)?)));
     let hosts = hosts.map(|(name, host)| HostFirewall {
         host: name.clone(),
-        ssh: host.port,
+        ssh: host.port.unwrap_or(22),
         reaches: reaches.iter().filter(|one| one.to.as_ref() == Some(name)).cloned().collect(),
     });
     let hosts = hosts.collect();

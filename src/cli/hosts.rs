@@ -1,25 +1,22 @@
-//! The hosts of a run: how each is reached, what it is asked, and what a plan over them is.
+//! The hosts of a run: what each is asked, and what a plan over them is.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::controller_secrets;
 use super::load::Loaded;
+use super::reach::target;
 use super::{Exit, HostArgs, Output};
 use crate::facts::generation::Wanted;
 use crate::facts::loader::random_token;
 use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather, watched};
-use crate::inventory::SecretSource;
 use crate::plan::target::{NoTarget, Targeted, choose};
 use crate::plan::{Allow, Input, Plan, Rolling, plan};
 use crate::resource::Resource;
 use crate::secret::{Secret, redact, sha256_hex};
 use crate::topology::Topology;
-use crate::transport::{self, Target};
+use crate::transport;
 
 /// Everything that was found out about the hosts of this run.
 pub struct Surveyed {
@@ -210,13 +207,13 @@ pub enum Extent {
 
 /// Reads the controller's secrets and asks all hosts. Which of them could not be had, nobody is told yet.
 pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Output) -> Result<Surveyed, Exit> {
-    let excluded = excluded(loaded, &arguments.limit, "--limit", output)?;
-    let secrets = controller_secrets(loaded, output)?;
+    let excluded = excluded(loaded, &arguments.reach.limit, "--limit", output)?;
+    let secrets = controller_secrets::read(loaded, output)?;
     let nonce = random_token();
     let hashes = secrets.iter().map(|(name, secret)| (name.clone(), nonced(&nonce, secret))).collect();
     let mut transports = Vec::new();
     for host in loaded.topology.hosts.keys().filter(|host| !excluded.contains(host)) {
-        let target = target(loaded, host, arguments)?;
+        let target = target(loaded, host, &arguments.reach)?;
         transports.push((transport::choose(&target.address), target));
     }
     let of = |host: &str| loaded.resources.iter().filter(|one| one.address.host == host).collect::<Vec<_>>();
@@ -240,7 +237,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
             },
         })
         .collect();
-    let answers = gather(&asked, &loaded.topology.server_name, &nonce, usize::from(arguments.forks));
+    let answers = gather(&asked, &loaded.topology.server_name, &nonce, usize::from(arguments.reach.forks));
     let (mut connections, mut facts, mut errors) = (Vec::new(), IndexMap::new(), Vec::new());
     for (host, answer) in answers {
         match answer {
@@ -289,122 +286,4 @@ pub fn excluded(loaded: &Loaded, limit: &[String], flag: &str, output: &Output) 
         return Ok(Vec::new());
     }
     Ok(hosts.keys().filter(|host| !limit.contains(host)).cloned().collect())
-}
-
-/// How a host of the inventory is reached.
-pub fn target(loaded: &Loaded, name: &str, arguments: &HostArgs) -> Result<Target, Exit> {
-    let Some(host) = loaded.inventory.hosts.get(name) else { return Err(Exit::Error) };
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let user = host.user.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned());
-    Ok(Target {
-        name: name.to_owned(),
-        address: host.address.value.clone(),
-        port: host.port,
-        user,
-        identity_files: host.identity_files.iter().map(|path| expand(path, &home)).collect(),
-        known_hosts: vec![home.join(".ssh/known_hosts"), PathBuf::from("/etc/ssh/ssh_known_hosts")],
-        host_key: host.host_key.as_ref().map(|key| key.value.clone()),
-        accept_new: host.accept_new,
-        connect_timeout: Duration::from_secs(arguments.timeout),
-    })
-}
-
-/// `~/x` to the home directory.
-fn expand(path: &str, home: &Path) -> PathBuf {
-    path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| home.join(rest))
-}
-
-/// Values of all secrets that come from here.
-fn controller_secrets(loaded: &Loaded, output: &Output) -> Result<BTreeMap<String, Secret>, Exit> {
-    let mut secrets = BTreeMap::new();
-    let mut failed = false;
-    for (name, node) in &loaded.topology.secrets {
-        match value(&node.source, &loaded.path) {
-            None => {}
-            Some(Ok(secret)) => {
-                secrets.insert(name.clone(), secret);
-            }
-            Some(Err((summary, help))) => {
-                output.error(&format!("secret {name}: {summary}"), Some(&help));
-                failed = true;
-            }
-        }
-    }
-    if failed { Err(Exit::Error) } else { Ok(secrets) }
-}
-
-/// A secret's value from its source; `None`: it originates on a host.
-fn value(source: &SecretSource, inventory: &Path) -> Option<Result<Secret, (String, String)>> {
-    let trimmed = |mut bytes: Vec<u8>| {
-        // One newline at the end belongs to the file or the command, not to the value.
-        if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-        }
-        Secret::new(bytes)
-    };
-    match source {
-        SecretSource::Generate => None,
-        SecretSource::Env(variable) => Some(match std::env::var_os(variable) {
-            Some(value) if !value.is_empty() => {
-                use std::os::unix::ffi::OsStringExt as _;
-                Ok(Secret::new(value.into_vec()))
-            }
-            _ => Err((
-                format!("environment variable {variable} is not set"),
-                "set it for this run, e.g. from your password manager".to_owned(),
-            )),
-        }),
-        SecretSource::File(file) => {
-            let path = inventory.parent().unwrap_or(Path::new(".")).join(file);
-            Some(std::fs::read(&path).map(trimmed).map_err(|error| {
-                (
-                    format!("cannot read {}: {error}", path.display()),
-                    "the path is relative to the inventory".to_owned(),
-                )
-            }))
-        }
-        SecretSource::Field { file, key } => Some(field(&inventory.with_file_name(file), key)),
-        SecretSource::Command(words) => Some(from_command(words, inventory).map(trimmed)),
-    }
-}
-
-/// The text behind a key of a YAML file. Errors never show what stands in the file.
-pub(super) fn field(path: &Path, key: &str) -> Result<Secret, (String, String)> {
-    let failed =
-        |why: &str| (format!("{} {why}", path.display()), format!("it must be YAML with {key}: TEXT"));
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&format!("cannot be read: {error}")))?;
-    let (root, _) = crate::yaml::parse_lenient(&text);
-    let root = root.ok_or_else(|| failed("is no YAML"))?;
-    let value = root.get(key).and_then(crate::yaml::Node::as_str).filter(|value| !value.is_empty());
-    value.map(|value| Secret::new(value.as_bytes().to_vec())).ok_or_else(|| failed(&format!("has no {key}")))
-}
-
-fn from_command(words: &[String], inventory: &Path) -> Result<Vec<u8>, (String, String)> {
-    let help = "it runs in the inventory's directory and must print the value and exit 0".to_owned();
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(("its command is empty".to_owned(), help));
-    };
-    let directory =
-        inventory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |reason: String| (format!("command {program:?} failed: {reason}"), help.clone());
-    // The terminal stays the person's: a password manager may ask for its passphrase there.
-    let mut child = Command::new(program)
-        .args(arguments)
-        .current_dir(directory)
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    let mut bytes = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(1 << 20).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
-    }
-    let status = child.wait().map_err(|error| failed(error.to_string()))?;
-    if !status.success() {
-        return Err(failed(status.to_string()));
-    }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(failed("it printed nothing".to_owned()));
-    }
-    Ok(bytes)
 }

@@ -5,8 +5,9 @@ use std::sync::mpsc::{Sender, channel};
 
 use clap::Args;
 
-use super::hosts::{excluded, exit_of, target, tell};
+use super::hosts::{excluded, exit_of, tell};
 use super::load::{Loaded, load_or_tell};
+use super::reach::target;
 use super::rehearse::stand_in;
 use super::services::{NAMES, ServiceArgs};
 use super::{Exit, Output};
@@ -101,7 +102,7 @@ fn gather(
     chosen: &[Service<'_>],
     output: &Output,
 ) -> Result<Exit, Exit> {
-    let hosts = arguments.services.hosts();
+    let hosts = &arguments.services.reach;
     let left_out = excluded(loaded, &hosts.limit, "--limit", output)?;
     let mut wanted: BTreeMap<&str, Vec<&Service<'_>>> = BTreeMap::new();
     for service in chosen.iter().filter(|service| !left_out.contains(&service.resource.address.host)) {
@@ -116,7 +117,7 @@ fn gather(
             follow: arguments.follow,
         };
         let become_root = loaded.inventory.hosts.get(*host).is_some_and(|host| host.r#become);
-        asked.push((target(loaded, host, &hosts)?, become_root, request));
+        asked.push((target(loaded, host, hosts)?, become_root, request));
     }
     let printer = render::logs::Printer::new(&wanted, output.color);
     let (news_in, news) = channel();

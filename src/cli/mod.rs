@@ -6,6 +6,7 @@ mod apply;
 mod check;
 mod clock;
 mod control;
+mod controller_secrets;
 mod drift;
 mod execute;
 mod exit;
@@ -24,6 +25,7 @@ mod output;
 mod panic;
 mod plan;
 mod progress;
+mod reach;
 mod rehearse;
 mod rollback;
 mod rotation;
@@ -155,17 +157,9 @@ pub struct InventoryArgs {
 /// Which hosts, and how they are spoken with.
 #[derive(Debug, Clone, Args)]
 pub struct HostArgs {
-    /// Only these hosts (names, separated by commas)
-    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
-    pub limit: Vec<String>,
-
-    /// How many hosts are spoken with at a time
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub forks: u16,
-
-    /// Seconds until a host that does not answer is given up
-    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub timeout: u64,
+    /// Which hosts, and how they are spoken with.
+    #[command(flatten)]
+    pub reach: ReachArgs,
 
     /// Let synprov overwrite and own things on hosts that it has no record of
     #[arg(long)]
@@ -182,6 +176,54 @@ pub struct HostArgs {
     /// Seconds that requests in flight may take to end before their process restarts; 0 cuts them off
     #[arg(long, value_name = "SECONDS", default_value_t = Rolling::DRAIN_SECONDS, value_parser = clap::value_parser!(u32).range(0..=86400))]
     pub drain_timeout: u32,
+}
+
+impl HostArgs {
+    /// These hosts, and everything else as without a flag.
+    pub fn of(reach: ReachArgs) -> Self {
+        Self {
+            reach,
+            adopt: false,
+            allow_datastore_restart: false,
+            batch: Batch::default(),
+            drain_timeout: Rolling::DRAIN_SECONDS,
+        }
+    }
+}
+
+/// Which hosts, and how they are spoken with.
+#[derive(Debug, Clone, Args)]
+pub struct ReachArgs {
+    /// Only these hosts (names, separated by commas)
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    pub limit: Vec<String>,
+
+    /// How many hosts are spoken with at a time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub forks: u16,
+
+    /// Seconds until a host that does not answer is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+
+    /// Read this configuration of ssh's instead of ~/.ssh/config and /etc/ssh/ssh_config; none: no file
+    #[arg(long, env = SSH_CONFIG, value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
+}
+
+/// Environment variable with the file that `--ssh-config` names.
+const SSH_CONFIG: &str = "SYNPROV_SSH_CONFIG";
+
+impl Default for ReachArgs {
+    /// As without a flag.
+    fn default() -> Self {
+        Self {
+            limit: Vec::new(),
+            forks: 32,
+            timeout: 15,
+            ssh_config: std::env::var_os(SSH_CONFIG).map(PathBuf::from),
+        }
+    }
 }
 
 /// Which part of what differs.
@@ -204,7 +246,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     };
     let output = Output::new(cli.color, cli.verbose);
     let level = match cli.verbose {
-        0 | 1 => tracing::Level::WARN,
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };

@@ -9,12 +9,11 @@ use super::apply::{ApplyArgs, apply_loaded};
 use super::hosts::survey;
 use super::lab::LabArgs;
 use super::load::{Loaded, StandIn, load_or_tell, read_inventory};
-use super::{Exit, HostArgs, InventoryArgs, Output};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
 use crate::inventory::{Inventory, Tls};
 use crate::lab::client::Door;
 use crate::lab::verify::{Features, Homeserver, Process, verify};
 use crate::lab::{Distro, Flavour, Lab, LabError, Outward, client_name, lab_name, lab_spec};
-use crate::plan::{Batch, Rolling};
 use crate::render::plan::{DiffStyle, Style, text};
 use crate::render::{self, rehearsal};
 use crate::topology::Request;
@@ -108,7 +107,7 @@ fn on_lab(arguments: &RehearseArgs, inventory: &Inventory, lab: Lab, output: &Ou
     };
     output.result(&rehearsal::substitutions(&loaded.substitutions, output.color));
     output.result(&format!("{}\n", render::topology::text(&loaded.topology, output.color)));
-    let hosts = host_arguments();
+    let hosts = HostArgs::of(ReachArgs::default());
     let apply = ApplyArgs::rehearsal(arguments.inventory.clone(), hosts.clone(), arguments.diff);
     let exit = apply_loaded(loaded, Some(&stand_in), &apply, None, output);
     if exit != Exit::Done {
@@ -227,19 +226,6 @@ fn name_of(path: &Path, inventory: &Inventory) -> String {
 /// The lab's own lock lies with its keys and goes with it.
 fn lock_path(lab: &Lab) -> PathBuf {
     lab.state().ca.with_file_name("inventory.lock")
-}
-
-/// Defaults of [`HostArgs`], for hosts that are a few milliseconds away.
-pub fn host_arguments() -> HostArgs {
-    HostArgs {
-        limit: Vec::new(),
-        forks: 32,
-        timeout: 15,
-        adopt: false,
-        allow_datastore_restart: false,
-        batch: Batch::default(),
-        drain_timeout: Rolling::DRAIN_SECONDS,
-    }
 }
 
 fn tell(error: &LabError, output: &Output) -> Exit {

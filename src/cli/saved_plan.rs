@@ -64,7 +64,7 @@ fn made(
         modules_directory: inventory.modules.as_deref().map(absolute).transpose()?,
         modules: loaded.modules.clone(),
         lab: inventory.lab,
-        limit: hosts.limit.clone(),
+        limit: hosts.reach.limit.clone(),
         target: targets.target.clone(),
         rolling: Rolling { batch: hosts.batch, drain_seconds: hosts.drain_timeout },
         allowed: allowed.iter().filter(|(given, _)| *given).map(|(_, flag)| (*flag).to_owned()).collect(),

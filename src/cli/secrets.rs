@@ -10,11 +10,12 @@ use clap::{Args, Subcommand};
 use indexmap::IndexMap;
 
 use super::execute::execute;
-use super::hosts::{Surveyed, exit_of, survey, target, tell};
+use super::hosts::{Surveyed, exit_of, survey, tell};
 use super::load::{Loaded, load_or_tell};
-use super::rehearse::{host_arguments, stand_in};
+use super::reach::target;
+use super::rehearse::stand_in;
 use super::sealed::{Unsealed, seal, unseal};
-use super::{Exit, InventoryArgs, Output};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
 use crate::apply::fetch::fetch;
 use crate::facts::{HostError, HostFacts};
 use crate::inventory::SecretSource;
@@ -142,7 +143,7 @@ fn values(loaded: &Loaded, output: &Output) -> Result<BTreeMap<String, Secret>, 
     }
     let (mut secrets, mut errors) = (BTreeMap::new(), Vec::new());
     for (host, paths) in &wanted {
-        let target = target(loaded, host, &host_arguments())?;
+        let target = target(loaded, host, &ReachArgs::default())?;
         let become_root = loaded.inventory.hosts.get(*host).is_some_and(|host| host.r#become);
         let answer = transport::choose(&target.address)
             .connect(&target)
@@ -188,7 +189,7 @@ fn import(arguments: &ImportArgs, output: &Output) -> Result<Exit, Exit> {
             "secret {name} is none that this inventory leaves to the hosts; it is left out\n"
         ));
     }
-    let mut surveyed = survey(&loaded, &host_arguments(), output)?;
+    let mut surveyed = survey(&loaded, &HostArgs::of(ReachArgs::default()), output)?;
     if !surveyed.errors.is_empty() {
         output.talk("Nothing was done.\n");
         return Err(surveyed.exit());

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::load::Loaded;
-use super::{Exit, HostArgs, InventoryArgs, Output};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
 use crate::plan::control::select::{Service, select, services};
-use crate::plan::{Batch, Rolling};
 
 /// Which inventory and which of its services.
 #[derive(Debug, Args)]
@@ -28,17 +27,8 @@ pub struct ServiceArgs {
     #[arg(long)]
     lab: bool,
 
-    /// Only on these hosts (names, separated by commas)
-    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
-    limit: Vec<String>,
-
-    /// How many hosts are spoken with at a time
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    forks: u16,
-
-    /// Seconds until a host that does not answer is given up
-    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
+    #[command(flatten)]
+    pub reach: ReachArgs,
 }
 
 /// What `--help` says about names.
@@ -63,15 +53,7 @@ impl ServiceArgs {
 
     /// Which hosts, and how they are spoken with.
     pub fn hosts(&self) -> HostArgs {
-        HostArgs {
-            limit: self.limit.clone(),
-            forks: self.forks,
-            timeout: self.timeout,
-            adopt: false,
-            allow_datastore_restart: false,
-            batch: Batch::default(),
-            drain_timeout: Rolling::DRAIN_SECONDS,
-        }
+        HostArgs::of(self.reach.clone())
     }
 
     /// The words that are names.

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use indexmap::IndexMap;
 
-use super::Host;
-use super::decode::{Found, Section, entries, text};
+use super::decode::{Found, Section, choose, entries, text};
 use super::names;
+use super::{Host, Means};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -22,6 +22,8 @@ const KEYS: &[&str] = &[
     "identity_files",
     "host_key",
     "accept_new",
+    "jump",
+    "transport",
     "retired",
     "lost",
 ];
@@ -74,30 +76,78 @@ fn host(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Host> 
     }
     Some(Host {
         span: name.span,
-        port: section
-            .integer("port", 1..=65535, found)
-            .and_then(|port| u16::try_from(port.value).ok())
-            .unwrap_or(22),
+        port: section.integer("port", 1..=65535, found).and_then(|port| u16::try_from(port.value).ok()),
         user: user.map(|user| user.value),
         r#become: section.boolean("become", found).unwrap_or(false),
         internal_address,
         identity_files: identity_files(&section, found),
         host_key,
         accept_new: section.boolean("accept_new", found).unwrap_or(false),
+        jump: jump(&section, found),
+        transport: means(&section, found),
         retired,
         lost,
         address: address?,
     })
 }
 
+/// A list of texts, or one text.
+fn one_or_more(section: &Section<'_>, key: &str, found: &mut Found) -> Vec<Spanned<String>> {
+    match section.entry(key) {
+        Some((_, node)) if matches!(node.kind, Kind::String(_)) => {
+            text(node, key, found).into_iter().collect()
+        }
+        _ => section.texts(key, found),
+    }
+}
+
+/// Jump hosts, the first one first. They stand in command lines of ssh, so only what an address holds may be there.
+fn jump(section: &Section<'_>, found: &mut Found) -> Vec<Spanned<String>> {
+    let hosts = one_or_more(section, "jump", found);
+    let good = |text: &str| {
+        let (user, host) = text.split_once('@').unwrap_or(("_", text));
+        let part = |text: &str, more: &str| {
+            !text.is_empty()
+                && !text.starts_with('-')
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c) || more.contains(c))
+        };
+        part(user, "") && part(host, ":[]")
+    };
+    for host in hosts.iter().filter(|host| !good(&host.value)) {
+        found.push(
+            Diagnostic::error(host.span, format!("\"jump\" in {} is no [USER@]HOST[:PORT]", section.what)).help(
+                "a name of your ssh configuration or an address: jump: admin@bastion.example.org:2222; several as a list, \
+                 the first one first",
+            ),
+        );
+    }
+    hosts
+}
+
+/// Who speaks SSH.
+fn means(section: &Section<'_>, found: &mut Found) -> Means {
+    let Some(word) = section.text("transport", found) else { return Means::Auto };
+    match word.value.as_str() {
+        "auto" => Means::Auto,
+        "ssh2" => Means::Ssh2,
+        "openssh" => Means::OpenSsh,
+        _ => {
+            let known = ["auto", "ssh2", "openssh"];
+            found.push(
+                Diagnostic::error(
+                    word.span,
+                    format!("\"transport\" in {} is no way to speak SSH", section.what),
+                )
+                .help(choose(&word.value, &known)),
+            );
+            Means::Auto
+        }
+    }
+}
+
 /// A list of paths, or one path.
 fn identity_files(section: &Section<'_>, found: &mut Found) -> Vec<String> {
-    let files = match section.entry("identity_files") {
-        Some((_, node)) if matches!(node.kind, Kind::String(_)) => {
-            text(node, "identity_files", found).into_iter().collect()
-        }
-        _ => section.texts("identity_files", found),
-    };
+    let files = one_or_more(section, "identity_files", found);
     for file in files.iter().filter(|file| file.value.contains("PRIVATE KEY")) {
         found.push(
             Diagnostic::error(file.span, format!("a private key in {}", section.what))
@@ -189,7 +239,10 @@ fn strings(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
 fn same_twice(hosts: &IndexMap<String, Host>, found: &mut Found) {
     let mut seen: HashMap<(&str, String), (&str, Span)> = HashMap::new();
     for (name, host) in hosts.iter().filter(|(_, host)| !host.lost) {
-        let ssh = (format!("{} {}", host.address.value.to_ascii_lowercase(), host.port), host.address.span);
+        let ssh = (
+            format!("{} {}", host.address.value.to_ascii_lowercase(), host.port.unwrap_or(22)),
+            host.address.span,
+        );
         let internal = host
             .internal_address
             .as_ref()

@@ -75,9 +75,9 @@ pub struct Host {
     pub span: Span,
     /// Name or IP address for SSH, or `local` for the machine synprov runs on.
     pub address: Spanned<String>,
-    /// SSH port; 22 by default.
-    pub port: u16,
-    /// SSH user; the current user by default.
+    /// SSH port; what ssh's configuration says, or 22, by default.
+    pub port: Option<u16>,
+    /// SSH user; what ssh's configuration says, or the current user, by default.
     pub user: Option<String>,
     /// `true`: `sudo -n` on the host. Not needed for root.
     pub r#become: bool,
@@ -89,10 +89,26 @@ pub struct Host {
     pub host_key: Option<Spanned<String>>,
     /// `true`: an unknown (never a changed) host key is recorded on first contact.
     pub accept_new: bool,
+    /// Jump hosts on the way, the first one first: `[USER@]HOST[:PORT]`.
+    pub jump: Vec<Spanned<String>>,
+    /// Who speaks SSH.
+    pub transport: Means,
     /// Host leaves the topology: stop and clean up what synprov owns there.
     pub retired: bool,
     /// The operator swears that this machine is off for good.
     pub lost: bool,
+}
+
+/// `transport:` of a host: which implementation of SSH speaks with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Means {
+    /// libssh2, or OpenSSH's client where that is needed.
+    #[default]
+    Auto,
+    /// libssh2.
+    Ssh2,
+    /// OpenSSH's client.
+    OpenSsh,
 }
 
 /// `synapse:`.

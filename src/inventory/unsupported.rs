@@ -4,16 +4,6 @@
 
 /// Section path, key, the thing with its verb, what to do now.
 const NOT_YET: &[(&str, &str, &str, &str)] = &[
-    ("hosts.*", "jump", "jump hosts are", JUMP),
-    ("hosts.*", "proxy_jump", "jump hosts are", JUMP),
-    ("hosts.*", "proxy_command", "proxy commands are", JUMP),
-    ("hosts.*", "transport", "choosing the SSH transport is", "leave the key out: synprov speaks SSH itself"),
-    (
-        "hosts.*",
-        "ssh_config",
-        "reading ~/.ssh/config is",
-        "write address, port, user and identity_files here",
-    ),
     ("hosts.*", "password", "password logins are", "log in with a key: identity_files, or an SSH agent"),
     ("hosts.*", "ssh_password", "password logins are", "log in with a key: identity_files, or an SSH agent"),
     ("hosts.*", "become_password", "sudo passwords are", SUDO),
@@ -73,7 +63,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
     ("redis", "sentinel", "Redis Sentinel is", "run it yourself and write external"),
 ];
 
-const JUMP: &str = "give the host an address that this machine reaches directly, for example over a VPN, or run synprov on the jump host";
 const SUDO: &str = "allow the user sudo without a password on the host (NOPASSWD), or log in as root";
 const WHEELS: &str =
     "let the hosts reach a package index, or build a venv yourself and write install: {venv: /path}";
@@ -96,6 +85,9 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("hosts.*", "ansible_host", "did you mean \"address\"?"),
     ("hosts.*", "host", "did you mean \"address\"?"),
     ("hosts.*", "ip", "did you mean \"address\"?"),
+    ("hosts.*", "proxy_jump", "did you mean \"jump\"?"),
+    ("hosts.*", "proxy_command", "write ProxyCommand in your ssh configuration; synprov reads it"),
+    ("hosts.*", "ssh_config", "synprov reads ~/.ssh/config; for another file: --ssh-config FILE"),
     ("hosts.*", "ansible_user", "did you mean \"user\"?"),
     ("hosts.*", "sudo", "did you mean \"become\"?"),
     ("hosts.*", "private_key", "did you mean \"identity_files\"?"),

@@ -9,7 +9,7 @@ use super::{LAB_CERTIFICATE, LAB_KEY, LabHost};
 use super::{rehearsal, stand_in_config};
 use crate::diagnostic::Spanned;
 use crate::inventory::{
-    Datastore, Host, Http2, Install, Inventory, Proxy, ProxyKind, SecretSource, Tls, WellKnown,
+    Datastore, Host, Http2, Install, Inventory, Means, Proxy, ProxyKind, SecretSource, Tls, WellKnown,
 };
 
 /// One thing that is different in the lab.
@@ -97,10 +97,16 @@ fn host(name: &str, host: &mut Host, lab: &LabHost, several: bool, list: &mut Li
     }
     let span = host.internal_address.as_ref().map_or(host.span, |address| address.span);
     host.internal_address = internal.map(|address| Spanned::new(address, span));
-    if host.port != 22 {
-        list.add(format!("port of {name}"), host.port.to_string(), "22");
-        host.port = 22;
+    if let Some(port) = host.port.replace(22).filter(|port| *port != 22) {
+        list.add(format!("port of {name}"), port.to_string(), "22");
     }
+    if !host.jump.is_empty() {
+        let jumps: Vec<&str> = host.jump.iter().map(|jump| jump.value.as_str()).collect();
+        list.add(format!("way to {name}"), format!("through {}", jumps.join(", ")), "direct");
+        host.jump.clear();
+    }
+    // The configuration of this person's ssh is about real hosts.
+    host.transport = Means::Ssh2;
     if host.user.as_ref() != Some(&user) {
         list.add(format!("user of {name}"), "whoever runs synprov", &user);
         host.user = Some(user);

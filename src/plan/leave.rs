@@ -5,6 +5,7 @@ use super::reason;
 use super::{Input, desired_addresses};
 use crate::facts::record::{Entry, RecordedInstance};
 use crate::plan::{service, values};
+use crate::resource::{Body, Resource, Stage};
 
 /// nginx's unit, which is not ours and stays where it leaves.
 pub(super) const NGINX: &str = "nginx.service";
@@ -104,6 +105,13 @@ impl Left {
             attributes,
             diff: None,
         };
+        if kind == "service" && name == NGINX && !removable && has_proxy(input, host) {
+            self.notes.push(format!(
+                "{host}: nginx goes on running for whatever else it serves; a site that is not synprov's and listens on \
+                 port 80, 443 or 8448, such as Debian's /etc/nginx/sites-enabled/default, must go first, or else the \
+                 new proxy cannot start"
+            ));
+        }
         let Some(actual) = actual.filter(|_| removable) else {
             if let Some(command) = manual(kind, name, entry).filter(|_| !removable) {
                 self.notes.push(format!(
@@ -157,6 +165,12 @@ fn runs_on(input: &Input<'_>, host: &str, unit: &str) -> bool {
         let address = &one.address;
         address.kind == "service" && address.host == host && address.name == unit
     })
+}
+
+/// Whether a proxy is to run on the host.
+fn has_proxy(input: &Input<'_>, host: &str) -> bool {
+    let proxy = |one: &&Resource| matches!(one.body, Body::Service { stage: Stage::Proxy, .. });
+    input.resources.iter().filter(proxy).any(|one| one.address.host == host)
 }
 
 /// Ports the recorded instance behind a unit listens on: what has to drain before it stops.

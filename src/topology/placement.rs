@@ -164,7 +164,8 @@ fn synapse_hosts(inventory: &Inventory) -> Vec<String> {
 /// `internal_address`, or `address` if that is a literal of a private range.
 fn address_of(host: &Host) -> Result<Option<IpAddr>, Box<Diagnostic>> {
     let Some(written) = &host.internal_address else {
-        return Ok(host.address.value.parse().ok().filter(is_private));
+        let direct = host.jump.is_empty();
+        return Ok(host.address.value.parse().ok().filter(|address| direct && is_private(address)));
     };
     let refuse = |why: &str| {
         let summary = format!("internal_address {:?} {why}", written.value);
@@ -190,6 +191,9 @@ fn is_private(address: &IpAddr) -> bool {
 
 fn missing(name: &str, host: &Host, main: &str) -> Diagnostic {
     let why = match host.address.value.parse::<IpAddr>() {
+        Ok(address) if is_private(&address) => {
+            format!("{address} is behind a jump host, so others may not reach it so")
+        }
         Ok(address) => format!("{address} is public"),
         Err(_) => format!("{:?} is no IP address", host.address.value),
     };

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 #[derive(Debug, Default)]
 pub(super) struct KnownHosts {
     lines: Vec<Line>,
+    authorities: Vec<Line>,
 }
 
 /// One usable line.
@@ -27,7 +28,15 @@ pub(super) struct Line {
     pub key_type: String,
     key: Vec<u8>,
     names: String,
-    revoked: bool,
+    mark: Mark,
+}
+
+/// What stands in front of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    None,
+    Revoked,
+    Authority,
 }
 
 /// What the files say about a key.
@@ -54,19 +63,26 @@ impl KnownHosts {
     ///
     /// Errors: a file that exists and cannot be read, with its path.
     pub(super) fn read(files: &[PathBuf]) -> Result<Self, (PathBuf, std::io::Error)> {
-        let mut lines = Vec::new();
+        let mut all = Vec::new();
         for file in files {
             match std::fs::read(file) {
                 Ok(bytes) => {
                     let text = String::from_utf8_lossy(&bytes);
                     let numbered = text.lines().zip(1..);
-                    lines.extend(numbered.filter_map(|(line, number)| Line::parse(line, file, number)));
+                    all.extend(numbered.filter_map(|(line, number)| Line::parse(line, file, number)));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err((file.clone(), error)),
             }
         }
-        Ok(Self { lines })
+        // A certificate authority's key is no host's key, and libssh2 cannot check certificates.
+        let (authorities, lines) = all.into_iter().partition(|line| line.mark == Mark::Authority);
+        Ok(Self { lines, authorities })
+    }
+
+    /// The first line that names a certificate authority for a host of this [`name`].
+    pub(super) fn authority(&self, name: &str) -> Option<&Line> {
+        self.authorities.iter().find(|line| matches(&line.names, name))
     }
 
     /// What is known about `key` (the binary blob) of `host`.
@@ -75,10 +91,12 @@ impl KnownHosts {
     /// but a different key there does not speak against it.
     pub(super) fn check(&self, host: &str, port: u16, key: &[u8]) -> Verdict<'_> {
         let (own, plain) = (self.lines_for(&name(host, port)), self.lines_for(&name(host, 22)));
-        if let Some(line) = own.iter().chain(&plain).find(|line| line.revoked && line.key == key) {
+        if let Some(line) =
+            own.iter().chain(&plain).find(|line| line.mark == Mark::Revoked && line.key == key)
+        {
             return Verdict::Revoked(line);
         }
-        let good = |line: &&&Line| !line.revoked;
+        let good = |line: &&&Line| line.mark == Mark::None;
         if own.iter().chain(&plain).filter(good).any(|line| line.key == key) {
             return Verdict::Known;
         }
@@ -93,7 +111,7 @@ impl KnownHosts {
     pub(super) fn key_types(&self, host: &str, port: u16) -> Vec<String> {
         let mut lines = self.lines_for(&name(host, port));
         lines.extend(self.lines_for(&name(host, 22)));
-        lines.into_iter().filter(|line| !line.revoked).map(|line| line.key_type.clone()).collect()
+        lines.into_iter().filter(|line| line.mark == Mark::None).map(|line| line.key_type.clone()).collect()
     }
 
     fn lines_for(&self, name: &str) -> Vec<&Line> {
@@ -109,18 +127,18 @@ impl Line {
         }
         let mut words = text.split_ascii_whitespace();
         let mut names = words.next()?;
-        let mut revoked = false;
-        if names.starts_with('@') {
-            // A certificate authority's key is no host's key, and libssh2 cannot check certificates.
-            revoked = names == "@revoked";
-            if !revoked {
-                return None;
-            }
+        let mark = match names {
+            "@revoked" => Mark::Revoked,
+            "@cert-authority" => Mark::Authority,
+            other if other.starts_with('@') => return None,
+            _ => Mark::None,
+        };
+        if mark != Mark::None {
             names = words.next()?;
         }
         let key = parse_key(words.next()?, words.next()?)?;
         let key_type = blob_type(&key)?.to_owned();
-        Some(Self { file: file.to_owned(), number, key_type, key, names: names.to_owned(), revoked })
+        Some(Self { file: file.to_owned(), number, key_type, key, names: names.to_owned(), mark })
     }
 }
 

@@ -9,12 +9,15 @@
 //! to switch host-key checks off, and secrets inside a command.
 
 mod auth;
+mod child;
+mod client;
 mod command;
 mod counters;
 mod dial;
 mod host_key;
 mod known_hosts;
 mod local;
+mod openssh;
 mod pump;
 mod queue;
 mod ssh;
@@ -22,15 +25,36 @@ mod wait;
 
 use std::time::Duration;
 
+pub use client::{Client, Config, Means};
 pub use command::{CommandError, remote_command};
 pub use counters::Counters;
 pub use local::Local;
+pub use openssh::OpenSsh;
 pub use ssh::Ssh2;
 
 /// The transport for a host's address: `local` is this machine, anything else is reached over SSH
-/// with this process' agent (`SSH_AUTH_SOCK`) and default keys.
+/// with this process' agent (`SSH_AUTH_SOCK`) and default keys, by whoever can do what is asked for.
 pub fn choose(address: &str) -> Box<dyn Transport> {
-    if address == "local" { Box::new(Local) } else { Box::new(Ssh2::from_environment()) }
+    if address == "local" { Box::new(Local) } else { Box::new(Ssh { ssh2: Ssh2::from_environment() }) }
+}
+
+/// SSH by libssh2 where that will do, by OpenSSH's client where it will not.
+#[derive(Debug, Clone, Default)]
+pub struct Ssh {
+    /// Agent and default keys of libssh2's side.
+    pub ssh2: Ssh2,
+}
+
+impl Transport for Ssh {
+    fn connect(&self, target: &Target) -> Result<Box<dyn Session>, Error> {
+        match client::way(target)? {
+            client::Way::Ssh2(target) => self.ssh2.connect(&target),
+            client::Way::OpenSsh(target, reason) => {
+                tracing::info!("{}: by OpenSSH's client, because {reason}", target.name);
+                OpenSsh.connect(&target)
+            }
+        }
+    }
 }
 
 /// Everything needed to reach one host.
@@ -54,6 +78,8 @@ pub struct Target {
     pub accept_new: bool,
     /// Deadline for TCP connect, handshake and log-in together.
     pub connect_timeout: Duration,
+    /// How OpenSSH's client and its configuration take part.
+    pub client: Client,
 }
 
 /// Why a host could not be spoken with. `Display` is one sentence; [`Error::help`] says what to do.
@@ -122,7 +148,7 @@ impl Error {
     }
 }
 
-/// Opens sessions. One implementation each for ssh2, the local machine, and tests.
+/// Opens sessions. One implementation each for ssh2, OpenSSH's client, the local machine, and tests.
 pub trait Transport: Send + Sync {
     /// Connects and logs in. Exactly one SSH login.
     fn connect(&self, target: &Target) -> Result<Box<dyn Session>, Error>;

@@ -53,6 +53,10 @@ pub fn one_after_the_other() {
     assert!(!sh("ls /etc/haproxy").contains("matrix.cfg"));
     eprintln!("seen   HAProxy has left, nginx is in its place");
 
+    // The site that Debian's package brings is not synprov's, and listens on port 80.
+    let text = world.plan_in_lab(&haproxy);
+    assert!(text.contains("/etc/nginx/sites-enabled/default"), "{text}");
+    sh("rm /etc/nginx/sites-enabled/default");
     world.apply_in_lab(&haproxy);
     served("haproxy");
     assert!(!sh("ls /etc/nginx/conf.d").contains("matrix"));

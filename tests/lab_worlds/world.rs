@@ -94,6 +94,15 @@ impl World {
         text
     }
 
+    /// Plans another inventory for the rehearsed hosts, and gives what was said.
+    #[track_caller]
+    pub fn plan_in_lab(&self, inventory: &str) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let file = format!("{}.yaml", self.name);
+        std::fs::write(directory.path().join(&file), inventory).unwrap();
+        program(directory.path(), &["plan", "--lab", "--diff", "none", &file]).exits(0).text
+    }
+
     /// What the inventory means in the lab; ports may differ, nobody asks for them here.
     #[track_caller]
     pub fn topology(&self) -> Topology {

@@ -79,7 +79,9 @@ impl Site {
         let host = Host {
             span,
             address: self.at(address),
-            port: 22,
+            port: None,
+            jump: vec![],
+            transport: Default::default(),
             user: None,
             r#become: true,
             internal_address: internal.map(|internal| self.at(internal)),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use synprov::transport::{Event, Session, Target, choose};
+use synprov::transport::{Client, Event, Session, Target, choose};
 
 use crate::streams::check_streams;
 use crate::{noise, run};
@@ -18,6 +18,7 @@ fn session() -> Box<dyn Session> {
         host_key: None,
         accept_new: false,
         connect_timeout: Duration::from_secs(1),
+        client: Client::default(),
     };
     choose("local").connect(&target).unwrap()
 }

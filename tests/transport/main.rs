@@ -15,6 +15,7 @@ mod host_keys;
 mod local;
 mod logging_in;
 mod login_shells;
+mod openssh;
 mod reaching;
 mod sshd;
 mod streams;

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use synprov::transport::{Error, Target};
+use synprov::transport::{Client, Error, Target};
 
 use crate::run;
 use crate::sshd::{Sshd, connect, free_port, refusal};
@@ -20,6 +20,7 @@ fn target(address: &str, port: u16) -> Target {
         host_key: None,
         accept_new: false,
         connect_timeout: Duration::from_secs(2),
+        client: Client::default(),
     }
 }
 

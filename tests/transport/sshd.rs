@@ -6,12 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use synprov::transport::{Error, Session, Ssh2, Target, Transport as _};
+use synprov::transport::{Client, Config, Error, Session, Ssh2, Target, Transport as _};
 
 pub struct Sshd {
     pub directory: tempfile::TempDir,
     pub port: u16,
     child: Child,
+}
+
+/// A client configuration with these lines, in `directory`.
+pub fn client_config(directory: &Path, text: &str) -> Config {
+    let file = directory.join("ssh_config");
+    std::fs::write(&file, text).unwrap();
+    Config::File(file)
 }
 
 /// Makes a key pair without passphrase unless one is given; the path of the private half.
@@ -128,6 +135,7 @@ impl Sshd {
             host_key: None,
             accept_new: false,
             connect_timeout: Duration::from_secs(20),
+            client: Client::default(),
         }
     }
 

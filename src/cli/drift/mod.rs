@@ -11,9 +11,8 @@ use clap::{Args, ValueEnum};
 use super::hosts::{Extent, ask};
 use super::load::{Loaded, load};
 use super::rehearse::stand_in;
-use super::{Exit, HostArgs, InventoryArgs, Output};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
 use crate::plan::drift::{Class, drift};
-use crate::plan::{Batch, Rolling};
 use crate::render::drift::{Report, Scope, json, prometheus, text};
 use notify::Notify;
 
@@ -24,17 +23,8 @@ pub struct DriftArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
 
-    /// Only these hosts (names, separated by commas)
-    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
-    limit: Vec<String>,
-
-    /// How many hosts are spoken with at a time
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    forks: u16,
-
-    /// Seconds until a host that does not answer is given up
-    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
+    #[command(flatten)]
+    reach: ReachArgs,
 
     /// Also report, and exit 2 for, what the inventory intends and nobody has applied
     #[arg(long)]
@@ -107,15 +97,7 @@ pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
     {
         return exit;
     }
-    let hosts = HostArgs {
-        limit: arguments.limit.clone(),
-        forks: arguments.forks,
-        timeout: arguments.timeout,
-        adopt: false,
-        allow_datastore_restart: false,
-        batch: Batch::default(),
-        drain_timeout: Rolling::DRAIN_SECONDS,
-    };
+    let hosts = HostArgs::of(arguments.reach.clone());
     let surveyed = match ask(&loaded, &hosts, Extent::Drift, output) {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
@@ -177,7 +159,7 @@ fn remember(
     report: &Report<'_>,
     output: &Output,
 ) -> Exit {
-    let path = match state::path(&loaded.path, &arguments.limit, arguments.inventory.lab) {
+    let path = match state::path(&loaded.path, &arguments.reach.limit, arguments.inventory.lab) {
         Ok(path) => path,
         Err(summary) => {
             output.error(&summary, Some("set XDG_STATE_HOME to a directory that this user can write"));

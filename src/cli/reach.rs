@@ -1,0 +1,53 @@
+//! How a host of the inventory is reached.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::load::Loaded;
+use super::{Exit, ReachArgs};
+use crate::inventory::{Host, Means};
+use crate::transport::{self, Client, Config, Target};
+
+/// What the transport needs to know of a host. What the inventory leaves open, ssh's configuration may fill in.
+///
+/// Errors: a name that is no host's.
+pub fn target(loaded: &Loaded, name: &str, arguments: &ReachArgs) -> Result<Target, Exit> {
+    let Some(host) = loaded.inventory.hosts.get(name) else { return Err(Exit::Error) };
+    let home = std::env::home_dir().unwrap_or_default();
+    let user = host.user.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned());
+    Ok(Target {
+        name: name.to_owned(),
+        address: host.address.value.clone(),
+        port: host.port.unwrap_or(22),
+        user,
+        identity_files: host.identity_files.iter().map(|path| expand(path, &home)).collect(),
+        known_hosts: vec![home.join(".ssh/known_hosts"), PathBuf::from("/etc/ssh/ssh_known_hosts")],
+        host_key: host.host_key.as_ref().map(|key| key.value.clone()),
+        accept_new: host.accept_new,
+        connect_timeout: Duration::from_secs(arguments.timeout),
+        client: client(host, arguments),
+    })
+}
+
+fn client(host: &Host, arguments: &ReachArgs) -> Client {
+    Client {
+        means: match host.transport {
+            Means::Auto => transport::Means::Auto,
+            Means::Ssh2 => transport::Means::Ssh2,
+            Means::OpenSsh => transport::Means::OpenSsh,
+        },
+        config: match &arguments.ssh_config {
+            None => Config::Default,
+            Some(file) if file.as_os_str() == "none" => Config::None,
+            Some(file) => Config::File(file.clone()),
+        },
+        jump: host.jump.iter().map(|jump| jump.value.clone()).collect(),
+        port_is_default: host.port.is_none(),
+        user_is_default: host.user.is_none(),
+    }
+}
+
+/// `~/x` to the home directory.
+fn expand(path: &str, home: &Path) -> PathBuf {
+    path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| home.join(rest))
+}

@@ -1,0 +1,468 @@
+//! Log-in and commands by OpenSSH's client, for what libssh2 cannot do: jump hosts, `ProxyCommand`, certificates,
+//! security tokens, GSSAPI.
+//!
+//! One master connection a session, in a directory of its own; commands share it. It ends with the session, or, if
+//! synprov is killed, by itself a minute later. Must never be here: a command that could open a second connection, and
+//! a way to switch host-key checks off.
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::child::ChildExec;
+use super::client::{INSTALL, sentence};
+use super::dial::{address, bare, seconds};
+use super::known_hosts;
+use super::{Counters, Error, Event, Exec, Session, Target, Transport};
+
+/// Seconds for which a master outlives a synprov that was killed.
+const PERSIST: &str = "ControlPersist=60";
+/// How often a child is looked at whose end has no descriptor.
+const NAP: Duration = Duration::from_millis(5);
+/// The status of ssh itself, not of the command (ssh(1), EXIT STATUS).
+const SSH_FAILED: i32 = 255;
+
+/// OpenSSH's client.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenSsh;
+
+struct OpenSshSession {
+    directory: tempfile::TempDir,
+    target: Target,
+    counters: Counters,
+}
+
+impl Transport for OpenSsh {
+    fn connect(&self, target: &Target) -> Result<Box<dyn Session>, Error> {
+        let deadline = Instant::now() + target.connect_timeout;
+        let own = |error: std::io::Error| Error::Connect {
+            address: address(target),
+            reason: format!("no private directory for the connection: {error}"),
+            help: "is there room in the directory for temporary files?".to_owned(),
+        };
+        let directory = tempfile::Builder::new().prefix("synprov-").tempdir().map_err(own)?;
+        let session = OpenSshSession { directory, target: target.clone(), counters: Counters::default() };
+        let mut master = session.ssh();
+        master.args(["-M", "-N", "-o", PERSIST]).args(options(target));
+        if let Some(pinned) = &target.host_key {
+            let file = session.directory.path().join("known_hosts");
+            let name = known_hosts::name(bare(&target.address), target.port);
+            // `*`: what the configuration calls this host is not known here, and one key is all there is.
+            std::fs::write(&file, format!("{name},* {pinned}\n")).map_err(own)?;
+            master.args(["-o", "GlobalKnownHostsFile=none", "-o"]);
+            master.arg(option("UserKnownHostsFile=", &[file]));
+        } else if !target.known_hosts.is_empty() {
+            master.arg("-o").arg(option("UserKnownHostsFile=", &target.known_hosts));
+        }
+        if let Some(proxy) = proxy(&target.client.config.arguments(), &target.client.jump, target.accept_new)
+        {
+            // ⚑ With ControlPersist ssh throws away what its ProxyCommand says.
+            let said = quoted(&doubled(&session.said()));
+            master.arg("-o").arg(format!("ProxyCommand={proxy} 2>{said}")).env("SHELL", "/bin/sh");
+        }
+        session.run_master(&mut master, deadline)?;
+        session.counters.login();
+        Ok(Box::new(session))
+    }
+}
+
+/// What every log-in demands, before whatever the configuration says.
+fn options(target: &Target) -> Vec<OsString> {
+    let strict = if target.accept_new { "accept-new" } else { "yes" };
+    let mut options: Vec<OsString> = [
+        format!("StrictHostKeyChecking={strict}"),
+        format!("ConnectTimeout={}", target.connect_timeout.as_secs().max(1)),
+        "BatchMode=yes".to_owned(),
+        "ServerAliveInterval=15".to_owned(),
+        "ServerAliveCountMax=4".to_owned(),
+        // Passwords are asked for by nobody, so offering them only lengthens the log-in.
+        "PreferredAuthentications=gssapi-with-mic,hostbased,publickey".to_owned(),
+    ]
+    .into_iter()
+    .flat_map(|option| [OsString::from("-o"), option.into()])
+    .collect();
+    for file in &target.identity_files {
+        // ⚑ Not `-i`, which looks for the file under the name before its tokens are read.
+        options.extend(["-o".into(), option("IdentityFile=", std::slice::from_ref(file))]);
+    }
+    options
+}
+
+/// `KEY=FILE FILE`, each in the double quotes of ssh_config, `%` doubled.
+fn option(key: &str, files: &[PathBuf]) -> OsString {
+    let mut option = OsString::from(key);
+    for (at, file) in files.iter().enumerate() {
+        option.push(if at == 0 { "\"" } else { " \"" });
+        option.push(doubled(file));
+        option.push("\"");
+    }
+    option
+}
+
+/// A path in which ssh finds no token.
+fn doubled(file: &Path) -> String {
+    file.display().to_string().replace('%', "%%")
+}
+
+/// A ProxyCommand through jump hosts. ⚑ Not `-J`: the ssh that it starts knows nothing of BatchMode and would ask
+/// the terminal.
+fn proxy(config: &[OsString], jump: &[String], accept_new: bool) -> Option<String> {
+    let (last, before) = jump.split_last()?;
+    let strict = if accept_new { "accept-new" } else { "yes" };
+    let mut words = vec!["ssh".to_owned()];
+    words.extend(config.iter().map(|word| quoted(&word.to_string_lossy())));
+    for option in ["BatchMode=yes", "ServerAliveInterval=15", "ClearAllForwardings=yes"] {
+        words.extend(["-o".to_owned(), option.to_owned()]);
+    }
+    words.extend(["-o".to_owned(), format!("StrictHostKeyChecking={strict}")]);
+    if let Some(inner) = proxy(config, before, accept_new) {
+        words.extend(["-o".to_owned(), quoted(&format!("ProxyCommand={inner}"))]);
+    }
+    let (user, host) = last.split_once('@').map_or((None, last.as_str()), |(user, host)| (Some(user), host));
+    if let Some(user) = user {
+        words.extend(["-l".to_owned(), quoted(user)]);
+    }
+    let (host, port) = host_and_port(host);
+    if let Some(port) = port {
+        words.extend(["-p".to_owned(), port.to_owned()]);
+    }
+    // What the shell and the outer ssh make of the inner command's own tokens.
+    let command = words.join(" ").replace('%', "%%");
+    Some(format!("{command} -W '[%h]:%p' -- {}", quoted(host)))
+}
+
+/// `HOST`, `HOST:PORT`, `[IPV6]:PORT`, `IPV6`.
+fn host_and_port(text: &str) -> (&str, Option<&str>) {
+    if let Some((host, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (host, rest.strip_prefix(':'));
+    }
+    match text.split_once(':') {
+        Some((host, port)) if !port.contains(':') => (host, Some(port)),
+        _ => (text, None),
+    }
+}
+
+/// One word for any shell: single quotes, which sh, fish and csh read alike but for what cannot stand in a name.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+,=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+impl OpenSshSession {
+    /// ssh with what all calls share. The command's own environment is the caller's: a ProxyCommand may need it.
+    fn ssh(&self) -> Command {
+        let mut ssh = Command::new("ssh");
+        ssh.args(self.target.client.config.arguments());
+        ssh.arg("-S").arg(self.directory.path().join("master"));
+        for option in [
+            "RemoteCommand=none",
+            "RequestTTY=no",
+            "ForwardAgent=no",
+            "ForwardX11=no",
+            "ClearAllForwardings=yes",
+            "PermitLocalCommand=no",
+        ] {
+            ssh.args(["-o", option]);
+        }
+        ssh.args(["-p", &self.target.port.to_string(), "-l", &self.target.user]);
+        ssh
+    }
+
+    fn run_master(&self, master: &mut Command, deadline: Instant) -> Result<(), Error> {
+        // A group of its own: Ctrl-C at the terminal is synprov's to handle.
+        let spawned = master
+            .args(["--", bare(&self.target.address)])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = spawned.map_err(|error| Error::Connect {
+            address: address(&self.target),
+            reason: format!("cannot start ssh: {error}"),
+            help: INSTALL.to_owned(),
+        })?;
+        // The master that goes on in the background has let go of its stderr, so this ends with the log-in.
+        let stderr = child.stderr.take();
+        let said = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(stderr) = stderr {
+                drop(stderr.take(64 * 1024).read_to_end(&mut bytes));
+            }
+            bytes
+        });
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break Some(status),
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(NAP),
+                Ok(None) | Err(_) => break None,
+            }
+        };
+        match status {
+            Some(status) if status.success() => Ok(()),
+            Some(_) => {
+                let mut all = std::fs::read(self.said()).unwrap_or_default();
+                all.extend(said.join().unwrap_or_default());
+                Err(refused(&self.target, &all))
+            }
+            None => {
+                end(&mut child);
+                Err(Error::Connect {
+                    address: address(&self.target),
+                    reason: format!("ssh had not logged in within {}", seconds(&self.target)),
+                    help: "is the host up, and every jump host on the way? a security token may have waited for a \
+                           touch; --timeout gives more time"
+                        .to_owned(),
+                })
+            }
+        }
+    }
+
+    /// What jump hosts on the way said.
+    fn said(&self) -> PathBuf {
+        self.directory.path().join("said")
+    }
+
+    /// Whether the master still answers.
+    fn lives(&self) -> bool {
+        self.control("check")
+    }
+
+    fn control(&self, word: &str) -> bool {
+        let mut ssh = self.ssh();
+        ssh.args(["-O", word, "--", bare(&self.target.address)]);
+        ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        ssh.status().is_ok_and(|status| status.success())
+    }
+}
+
+/// Ends a log-in with everything that it started.
+fn end(child: &mut Child) {
+    let group = rustix::process::Pid::from_child(child);
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    let _ = child.wait();
+}
+
+/// Why ssh did not log in, out of its own words (OpenSSH's messages are not translated).
+fn refused(target: &Target, stderr: &[u8]) -> Error {
+    let all = String::from_utf8_lossy(stderr);
+    let Target { user, port, .. } = target;
+    let address = address(target);
+    let compare = format!("compare: ssh -v -p {port} {user}@{}", bare(&target.address));
+    if all.contains("Host key verification failed") {
+        let help = if all.contains("has changed") || all.contains("revoked") {
+            "another machine may be answering; if the host was reinstalled, ask it for its key on its console and \
+             record that"
+                .to_owned()
+        } else {
+            format!("compare the key's fingerprint and record it, or write accept_new: true; {compare}")
+        };
+        // Around them stands a page of warnings.
+        let telling = ["Offending", "has changed", "revoked", "is known for", "SHA256:"];
+        let told: Vec<&str> =
+            all.lines().filter(|line| telling.iter().any(|word| line.contains(word))).collect();
+        let said = sentence(told.join("\n").as_bytes());
+        return Error::HostKey { summary: format!("{address}: {said}"), help };
+    }
+    let said = sentence(stderr);
+    if said.contains("Permission denied") || said.contains("Too many authentication failures") {
+        return Error::Auth {
+            user: user.clone(),
+            address,
+            tried: format!("ssh says: {said}"),
+            help: format!(
+                "a key with a passphrase must be in an agent (ssh-add); a jump host may also be the one that refuses; {compare}"
+            ),
+        };
+    }
+    Error::Connect { address, reason: said, help: compare }
+}
+
+impl OpenSshSession {
+    fn start(&self, command: &str) -> Result<ChildExec, Error> {
+        let mut ssh = self.ssh();
+        // Without its master it must not log in anew.
+        for option in ["ControlMaster=no", "BatchMode=yes", "ProxyCommand=false", "EscapeChar=none"] {
+            ssh.args(["-o", option]);
+        }
+        ssh.args(["-T", "--", bare(&self.target.address), command]);
+        ChildExec::start(&mut ssh, &address(&self.target), self.counters.clone())
+            .map_err(|error| self.not_started(error.to_string(), "can this machine start another process?"))
+    }
+
+    fn not_started(&self, reason: String, help: &str) -> Error {
+        Error::Exec { address: address(&self.target), reason, help: help.to_owned() }
+    }
+}
+
+impl Session for OpenSshSession {
+    fn exec(&mut self, command: &str) -> Result<Box<dyn Exec + '_>, Error> {
+        if command.contains('\0') {
+            return Err(
+                self.not_started("the command holds a zero byte".to_owned(), "send such bytes on stdin")
+            );
+        }
+        let exec = self.start(command)?;
+        let first = self.counters.execs() == 0;
+        self.counters.exec();
+        let attempt = (!first).then(|| Attempt::new(command));
+        Ok(Box::new(OpenSshExec { exec, session: self, attempt }))
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+}
+
+impl Drop for OpenSshSession {
+    fn drop(&mut self) {
+        self.control("exit");
+    }
+}
+
+/// What it takes to start a command again that the host has not begun. ⚑ sshd counts a command that has ended
+/// (MaxSessions) until it next looks around, and only the client's stderr tells that it refused the next one.
+struct Attempt {
+    command: String,
+    sent: Zeroizing<Vec<u8>>,
+    closed: bool,
+    stderr: Vec<u8>,
+    pauses: std::vec::IntoIter<u64>,
+}
+
+impl Attempt {
+    fn new(command: &str) -> Self {
+        let pauses = vec![10, 20, 40, 80, 150, 200].into_iter();
+        let (command, sent) = (command.to_owned(), Zeroizing::default());
+        Self { command, sent, closed: false, stderr: Vec::new(), pauses }
+    }
+
+    /// Whether what stands on stderr so far may be the client's own word about a refusal.
+    fn refused(&self) -> bool {
+        const WORD: &[u8] = b"mux_client_request_session";
+        let length = WORD.len().min(self.stderr.len());
+        self.stderr[..length] == WORD[..length]
+    }
+}
+
+struct OpenSshExec<'a> {
+    exec: ChildExec,
+    session: &'a OpenSshSession,
+    /// `None` once the host has begun, or if nothing can be in its way.
+    attempt: Option<Attempt>,
+}
+
+impl OpenSshExec<'_> {
+    /// Starts anew what the host refused to begin.
+    fn again(&mut self, mut attempt: Attempt) -> Result<(), Error> {
+        let Some(pause) = attempt.pauses.next() else {
+            return Err(self.session.not_started(
+                "the host does not open a channel".to_owned(),
+                "another command may still run on this connection (MaxSessions), or the user may run none",
+            ));
+        };
+        std::thread::sleep(Duration::from_millis(pause));
+        self.exec = self.session.start(&attempt.command)?;
+        self.exec.send(&attempt.sent)?;
+        if attempt.closed {
+            self.exec.close_stdin()?;
+        }
+        attempt.stderr.clear();
+        self.attempt = Some(attempt);
+        Ok(())
+    }
+
+    fn ended(&self, status: Option<i32>) -> Result<Event, Error> {
+        match status {
+            Some(SSH_FAILED) if !self.session.lives() => Err(Error::Lost {
+                address: address(&self.session.target),
+                reason: "it was closed by the host or on the way".to_owned(),
+            }),
+            // A command that a signal ended has this status, too.
+            Some(SSH_FAILED) => Ok(Event::Exit(None)),
+            status => Ok(Event::Exit(status)),
+        }
+    }
+}
+
+impl Exec for OpenSshExec<'_> {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.sent.extend_from_slice(bytes);
+        }
+        self.exec.send(bytes)
+    }
+
+    fn close_stdin(&mut self) -> Result<(), Error> {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.closed = true;
+        }
+        self.exec.close_stdin()
+    }
+
+    fn next(&mut self, wait: Duration) -> Result<Event, Error> {
+        let until = Instant::now() + wait;
+        loop {
+            let event = self.exec.next(until.saturating_duration_since(Instant::now()))?;
+            let Some(mut attempt) = self.attempt.take() else {
+                return if let Event::Exit(status) = event { self.ended(status) } else { Ok(event) };
+            };
+            match event {
+                Event::Idle => {
+                    self.attempt = Some(attempt);
+                    return Ok(Event::Idle);
+                }
+                Event::Stderr(bytes) => {
+                    attempt.stderr.extend_from_slice(&bytes);
+                    if !attempt.refused() {
+                        return Ok(Event::Stderr(attempt.stderr));
+                    }
+                    self.attempt = Some(attempt);
+                }
+                Event::Exit(Some(SSH_FAILED)) if !attempt.stderr.is_empty() && self.session.lives() => {
+                    self.again(attempt)?;
+                }
+                Event::Exit(status) => return self.ended(status),
+                stdout => return Ok(stdout),
+            }
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        self.exec.unsent()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{host_and_port, proxy, quoted};
+
+    #[test]
+    fn jumps_nest() {
+        assert_eq!(proxy(&[], &[], false), None);
+        let one = proxy(&[], &["admin@bastion:2222".to_owned()], false).unwrap_or_default();
+        assert!(one.ends_with("-l admin -p 2222 -W '[%h]:%p' -- bastion"), "{one}");
+        let two = proxy(&[], &["a".to_owned(), "b".to_owned()], false).unwrap_or_default();
+        assert!(two.contains("[%%h]:%%p") && two.ends_with("-W '[%h]:%p' -- b"), "{two}");
+        let three = proxy(&[], &["a".to_owned(), "b".to_owned(), "c".to_owned()], false).unwrap_or_default();
+        assert!(three.contains("[%%%%h]:%%%%p"), "{three}");
+    }
+
+    #[test]
+    fn addresses_of_jumps() {
+        assert_eq!(host_and_port("h"), ("h", None));
+        assert_eq!(host_and_port("h:22"), ("h", Some("22")));
+        assert_eq!(host_and_port("fd00::1"), ("fd00::1", None));
+        assert_eq!(host_and_port("[fd00::1]:22"), ("fd00::1", Some("22")));
+        assert_eq!(host_and_port("[fd00::1]"), ("fd00::1", None));
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}
