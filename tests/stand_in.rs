@@ -21,7 +21,9 @@ fn host(address: &str) -> Host {
     Host {
         span: Span::default(),
         address: text(address),
-        port: 2222,
+        port: Some(2222),
+        jump: vec![text("bastion.real.example")],
+        transport: Means::default(),
         user: Some("deploy".into()),
         r#become: true,
         internal_address: None,
@@ -175,6 +177,7 @@ fn nothing_real_is_left_and_no_value_is_shown() {
         ("address of gone", "real3.example", "no-host-in-the-lab.invalid"),
         ("internal_address of hs2", "unset", "10.90.1.12"),
         ("port of hs1", "2222", "22"),
+        ("way to hs1", "through bastion.real.example", "direct"),
         ("PostgreSQL", "external, db.real.example", "an empty one on hs1"),
         ("proxy", "snippets for a vhost of your own", "a complete nginx site"),
         ("TLS certificate and key", "/real/cert.pem", "one by the lab's own CA"),

@@ -40,6 +40,7 @@ pub fn stand_in(inventory: &Inventory, hosts: &[LabHost]) -> (Inventory, Vec<Sub
                     "no-host-in-the-lab.invalid",
                 );
                 (host.identity_files, host.host_key, host.internal_address) = (Vec::new(), None, None);
+                (host.jump, host.transport) = (Vec::new(), Means::Ssh2);
             }
         }
     }
