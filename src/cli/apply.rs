@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::rehearse::stand_in;
 use super::rotation::rotate;
 use super::run_log::RunLog;
-use super::saved_plan::{self, Named};
+use super::saved_plan::{self, DELETES, Named};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs, clock};
 use crate::apply::kept::{Keeps, Next};
 use crate::apply::{Interrupts, Job, Outcome, Refused, Report, WayBack, apply};
@@ -213,10 +213,16 @@ pub fn apply_loaded(
     } else if plan.is_empty() {
         return Exit::Done;
     }
-    if !plan.is_empty()
-        && !arguments.yes
-        && !confirmed("Apply this?", "`--yes` applies without asking", output)
-    {
+    if let Some(deletes) = plan.deletes.as_ref().filter(|_| arguments.yes) {
+        let help = format!("if that is meant, say `{DELETES}`, or leave out `--yes` and answer the question");
+        output.error(&format!("nothing was changed: {}", clean(&deletes.sentence())), Some(&help));
+        return Exit::Error;
+    }
+    let question = plan.deletes.as_ref().map_or_else(
+        || "Apply this?".to_owned(),
+        |deletes| format!("{} Apply this?", output.loud(&format!("{}.", clean(&deletes.sentence())))),
+    );
+    if !plan.is_empty() && !arguments.yes && !confirmed(&question, "`--yes` applies without asking", output) {
         return Exit::Error;
     }
     let connections = std::mem::take(&mut surveyed.connections);

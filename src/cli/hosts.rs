@@ -248,7 +248,11 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
             Err(error) => errors.push((host, error)),
         }
     }
-    let allow = Allow { adopt: arguments.adopt, datastore_restart: arguments.allow_datastore_restart };
+    let allow = Allow {
+        adopt: arguments.adopt,
+        datastore_restart: arguments.allow_datastore_restart,
+        deletes: arguments.allow_deletes,
+    };
     let rolling = Rolling { batch: arguments.batch, drain_seconds: arguments.drain_timeout };
     Ok(Surveyed {
         connections,

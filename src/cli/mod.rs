@@ -169,6 +169,10 @@ pub struct HostArgs {
     #[arg(long)]
     pub allow_datastore_restart: bool,
 
+    /// Allow more than three processes, or more than a quarter of them, to be deleted without being asked
+    #[arg(long)]
+    pub allow_deletes: bool,
+
     /// How many processes of a pool restart at a time: a number, or a part of it (never all)
     #[arg(long, value_name = "N|P%", default_value_t = Batch::default())]
     pub batch: Batch,
@@ -185,6 +189,7 @@ impl HostArgs {
             reach,
             adopt: false,
             allow_datastore_restart: false,
+            allow_deletes: false,
             batch: Batch::default(),
             drain_timeout: Rolling::DRAIN_SECONDS,
         }

@@ -92,6 +92,11 @@ impl Output {
         drop(std::io::stderr().write_all(text.as_bytes()));
     }
 
+    /// What nobody should overlook, in the colours of the talk.
+    pub fn loud(&self, text: &str) -> String {
+        if self.color_talk { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
     /// An error with its help, for the person and in diagnostics.
     pub fn error(&self, summary: &str, help: Option<&str>) {
         let (bold, reset) = if self.color_talk { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };

@@ -19,6 +19,8 @@ const MOST: u64 = 256 << 20;
 const ADOPT: &str = "--adopt";
 /// `--allow-datastore-restart`, in [`Made::allowed`].
 const DATASTORE: &str = "--allow-datastore-restart";
+/// `--allow-deletes`, in [`Made::allowed`].
+pub const DELETES: &str = "--allow-deletes";
 
 /// Writes `plan` to `path`: whole or not at all, readable by nobody else.
 pub fn write(
@@ -51,7 +53,8 @@ fn made(
         .iter()
         .map(|(name, secret)| (name.clone(), check_value(&salt, name, secret)))
         .collect();
-    let allowed = [(hosts.adopt, ADOPT), (hosts.allow_datastore_restart, DATASTORE)];
+    let allowed =
+        [(hosts.adopt, ADOPT), (hosts.allow_datastore_restart, DATASTORE), (hosts.allow_deletes, DELETES)];
     Ok(Made {
         at: clock::utc_now(),
         by: clock::who(),
@@ -131,6 +134,7 @@ pub fn lacking<'a>(saved: &'a Saved, hosts: &HostArgs) -> Vec<&'a str> {
     let given = |flag: &str| match flag {
         ADOPT => hosts.adopt,
         DATASTORE => hosts.allow_datastore_restart,
+        DELETES => hosts.allow_deletes,
         _ => false,
     };
     saved.made.allowed.iter().map(String::as_str).filter(|flag| !given(flag)).collect()

@@ -216,6 +216,22 @@ probe_keys() {
     done
 }
 
+# Our configuration, where another deployment's record has it last: the inventory may have got another server_name.
+probe_claims() {
+    local folder record config line
+    for record in "${state%/*}"/*/record; do
+        [[ $record != "$state/record" && -r $record ]] || continue
+        for folder in "${folders[@]}"; do
+            config=${folder%/*}/config.yaml
+            line=$(grep -F -- "/file:$config"$'\t' "$record" | tail -n 1)
+            [[ -n $line && ${line#*$'\t'} != - ]] || continue
+            record=${record%/record} record=${record##*/}
+            say claim "$config" "${record//[^[:alnum:].:_-]/?}"
+            break
+        done
+    done
+}
+
 # Values of the secrets that this host holds, with their names, line by line; what is shorter than four bytes
 # stands in every text.
 declare -A hidden=()
@@ -248,11 +264,14 @@ masked() { # PATH
     printf %s "${text%.}"
 }
 
-as_postgres() { # SQL on standard input, tab-separated rows out
-    local psql
+as_postgres() { in_database postgres "$@"; }
+
+in_database() { # DATABASE OPTION...: SQL on standard input, tab-separated rows out
+    local psql database=$1
+    shift
     local -a found=(/usr/lib/postgresql/*/bin/psql)
     psql=${found[-1]-psql}
-    cd / && setpriv --reuid=postgres --regid=postgres --init-groups -- "$psql" -XAtq -v ON_ERROR_STOP=1 -F $'\t' "$@" postgres
+    cd / && setpriv --reuid=postgres --regid=postgres --init-groups -- "$psql" -XAtq -v ON_ERROR_STOP=1 -F $'\t' "$@" "$database"
 }
 
 probe_postgresql() {
@@ -267,6 +286,23 @@ select 'pg_role', rolname, rolcanlogin from pg_roles where rolname = :'role';
 select 'pg_database', datname, pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba) from pg_database where datname = :'db';
 select 'pg_peer', address, auth_method from pg_hba_file_rules where type like 'host%' and user_name = array[:'role'] and database = array[:'db'] and error is null;
 SQL
+    probe_holds
+}
+
+# What Synapse left in our database. No database, or one that no Synapse has started on: nothing is said.
+probe_holds() {
+    in_database "$pg_database" 2> /dev/null << 'SQL'
+select to_regclass('public.schema_version') is not null as used \gset
+\if :used
+set default_transaction_read_only = on;
+select 'pg_holds', 'schema', version from public.schema_version limit 1;
+\unset ON_ERROR_STOP
+select 'pg_holds', 'compat', compat_version from public.schema_compat_version limit 1;
+select 'pg_holds', 'server_name', regexp_replace(substr(name, strpos(name, ':') + 1), '[^[:alnum:].:_-]', '?', 'g') from public.users limit 1;
+select 'pg_holds', 'update', regexp_replace(update_name, '[^[:alnum:].:_-]', '?', 'g') from public.background_updates order by ordering, update_name limit 21;
+\endif
+SQL
+    return 0
 }
 
 declare -A applied_digest=() applied_redacted=() previous_digest=()
@@ -389,6 +425,7 @@ probe() {
     probe_users
     probe_directives
     probe_keys
+    probe_claims
     cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
     probe_registered
     probe_generations

@@ -55,6 +55,8 @@ pub struct HostFacts {
     pub directives: BTreeMap<(String, String), u64>,
     /// Top-level keys of the admin's own YAML files, by path.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// Our configuration's path, where the record of another deployment lists it: to that one's server name.
+    pub claims: BTreeMap<String, String>,
     /// PostgreSQL, where it was asked about and there is one.
     pub postgresql: Option<PostgresqlFact>,
     /// What only a drift run asks.
@@ -197,6 +199,21 @@ pub struct PostgresqlFact {
     pub database: Option<(String, String, String, String)>,
     /// Addresses let in for our role and database.
     pub peers: Vec<String>,
+    /// What Synapse left in our database; `None`: no Synapse has started on it yet.
+    pub holds: Option<Holds>,
+}
+
+/// What Synapse left in a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// SCHEMA_VERSION of the release that upgraded it last; 0 if it does not say.
+    pub schema: u32,
+    /// Lowest SCHEMA_VERSION of a release that still starts on it; 0 if it does not say.
+    pub compat: u32,
+    /// Name after the colon of the users in it, if there is one.
+    pub server_name: Option<String>,
+    /// Background updates that have not come to their end, in their order; at most twenty.
+    pub updates: Vec<String>,
 }
 
 impl HostFacts {

@@ -17,6 +17,8 @@ const MOST: usize = 200_000;
 const SERVED: usize = 500;
 /// More generations than this are on no host.
 const GENERATIONS: usize = 1000;
+/// More background updates than this need not be named.
+const UPDATES: usize = 20;
 
 /// Why an answer is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -178,6 +180,10 @@ impl Reply {
             }
             ("pg_peer", [address, "scram-sha-256"]) => postgresql(facts).peers.push((*address).to_owned()),
             ("pg_peer", _) => {}
+            ("pg_holds", fields) => holds(facts, fields).ok_or_else(bad)?,
+            ("claim", [config, name]) => {
+                facts.claims.insert((*config).to_owned(), clean(name));
+            }
             ("generation", [number, base64]) => {
                 let number = number.parse().map_err(|_| bad())?;
                 let text = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| bad())?;
@@ -221,6 +227,20 @@ fn path_of<'a>(facts: &'a mut HostFacts, path: &str) -> &'a mut PathFact {
 
 fn postgresql(facts: &mut HostFacts) -> &mut PostgresqlFact {
     facts.postgresql.get_or_insert_default()
+}
+
+/// What Synapse left in the database.
+fn holds(facts: &mut HostFacts, fields: &[&str]) -> Option<()> {
+    let holds = postgresql(facts).holds.get_or_insert_default();
+    match fields {
+        ["schema", number] => holds.schema = number.parse().ok()?,
+        ["compat", number] => holds.compat = number.parse().ok()?,
+        ["server_name", name] => holds.server_name = Some(clean(name)),
+        ["update", _] if holds.updates.len() >= UPDATES => {}
+        ["update", name] => holds.updates.push(clean(name)),
+        _ => return None,
+    }
+    Some(())
 }
 
 /// stat's words to ours.

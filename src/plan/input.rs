@@ -18,6 +18,8 @@ pub struct Allow {
     pub adopt: bool,
     /// `--allow-datastore-restart`: PostgreSQL or Redis of a running deployment.
     pub datastore_restart: bool,
+    /// `--allow-deletes`: many processes leave at once.
+    pub deletes: bool,
 }
 
 /// The input of [`super::plan`].

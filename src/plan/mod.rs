@@ -7,11 +7,14 @@
 
 pub mod change;
 pub mod control;
+mod deletes;
 pub mod diff;
 pub mod drift;
+mod identity;
 pub mod input;
 mod leave;
 mod limit;
+mod moved;
 pub(crate) mod order;
 pub mod reason;
 mod refuse;
@@ -32,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::record::{Attributes, Entry, RecordedTopology};
 use crate::resource::{Body, Resource, Stage};
 use change::{Cause, Change, Operation};
+pub use deletes::Deletes;
 pub use input::{Allow, Input};
 pub use rolling::{Batch, Rolling};
 use service::{Outdated, Reads, Writes};
@@ -50,6 +54,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Why this plan may not be applied; empty: it may.
     pub refusals: Vec<Refusal>,
+    /// More processes leave than goes without saying: `--allow-deletes` says it, or a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<Deletes>,
     /// Things worth knowing.
     pub notes: Vec<String>,
     /// Resources that are as they should be.
@@ -123,6 +130,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let steps = order::steps(input, &considered, &left);
     let restarts = order::notes(input, &considered, &steps);
     let refusals = refuse::refusals(input, &considered, &steps);
+    let deletes = deletes::deletes(input, &left);
     let unsettled = remember::unsettled(input, &left.forgotten);
     let mut changes: Vec<Change> = considered.into_iter().filter_map(|one| one.change).collect();
     changes.extend(left.changes);
@@ -137,6 +145,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         changes,
         steps,
         refusals,
+        deletes,
         notes,
         unchanged,
         entries,

@@ -7,7 +7,7 @@ use super::leave::recorded_instances;
 use super::order::datastores::REDIS;
 use super::service::is_active;
 use super::step::{Action, Step};
-use super::{Considered, Input, Refusal, limit};
+use super::{Considered, Input, Refusal, identity, limit, moved};
 use crate::inventory;
 use crate::resource::{Body, Stage};
 use crate::topology::catalogue::Catalogue;
@@ -16,14 +16,15 @@ pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: 
     let mut refusals = missing_hosts(input);
     refusals.extend(unmanaged(input, considered));
     refusals.extend(wrong_type(considered));
-    refusals.extend(lost_secrets(input, steps));
+    refusals.extend(identity::lost_secrets(input, steps));
+    refusals.extend(identity::another_name(input));
     refusals.extend(adopted_venv(input, considered));
     refusals.extend(postgresql_too_old(input));
     refusals.extend(python_too_old(input, considered));
     refusals.extend(haproxy_too_old(input, considered));
     refusals.extend(shadowed(input));
     refusals.extend(datastore_restart(input, considered, steps));
-    refusals.extend(lost_database(input, considered));
+    refusals.extend(moved::moved(input, considered));
     refusals.extend(limit::limited(input, considered, steps));
     refusals.sort();
     refusals.dedup();
@@ -96,29 +97,6 @@ fn wrong_type(considered: &[Considered<'_>]) -> Vec<Refusal> {
             ),
             "move it away; synprov does not delete what it did not make",
         ));
-    }
-    refusals
-}
-
-fn lost_secrets(input: &Input<'_>, steps: &[Step]) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
-    for step in steps {
-        let Action::GenerateSecret { file, .. } = &step.action else { continue };
-        let address = format!("secret:{}", file.name);
-        let recorded = input.facts.iter().find(|(_, facts)| {
-            facts
-                .record
-                .entries
-                .iter()
-                .any(|(known, entry)| known.ends_with(&address) && entry.applied.is_some())
-        });
-        if let Some((host, _)) = recorded {
-            refusals.push(refusal(
-                host,
-                format!("secret {} existed ({}) and is gone from every host", file.name, file.path),
-                "put it back from a backup; a new one would lock out what knows the old one, so synprov never makes one",
-            ));
-        }
     }
     refusals
 }
@@ -305,40 +283,4 @@ fn datastore_restart(input: &Input<'_>, considered: &[Considered<'_>], steps: &[
             )
         })
         .collect()
-}
-
-/// An empty database in the place of one that held a deployment's data is no repair.
-fn lost_database(input: &Input<'_>, considered: &[Considered<'_>]) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
-    for one in considered {
-        let Body::Postgresql { database, .. } = &one.resource.body else { continue };
-        let here = one.resource.address.host.as_str();
-        let found = input.facts.get(here).and_then(|facts| facts.postgresql.as_ref());
-        let recorded = |host: &str| {
-            let entries = input.facts.get(host).map(|facts| &facts.record.entries);
-            entries
-                .into_iter()
-                .flatten()
-                .any(|(address, entry)| address.contains("/postgresql:") && entry.applied.is_some())
-        };
-        let stopped = found.is_some_and(|found| found.unreachable);
-        if found.is_some_and(|found| found.database.is_some()) || (stopped && recorded(here)) {
-            continue;
-        }
-        let elsewhere = input.facts.keys().find(|host| *host != here && recorded(host));
-        if recorded(here) {
-            refusals.push(refusal(
-                here,
-                format!("database {database} existed and is gone"),
-                "put it back from a backup; synprov never makes an empty one in its place",
-            ));
-        } else if let Some(old) = elsewhere {
-            refusals.push(refusal(
-                here,
-                format!("database {database} is on {old}, and the inventory puts it on {here}, where it would be empty"),
-                "synprov moves no data: stop Synapse, dump it there, restore it here (its owner the same role), then apply with `--adopt`",
-            ));
-        }
-    }
-    refusals
 }

@@ -39,7 +39,7 @@ pub fn remembered(
     RecordedTopology { hosts, instances }
 }
 
-fn recorded(instance: &Instance) -> RecordedInstance {
+pub(super) fn recorded(instance: &Instance) -> RecordedInstance {
     let ports = [("client", instance.client_port), ("replication", instance.replication_port)];
     RecordedInstance {
         host: instance.host.clone(),

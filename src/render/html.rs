@@ -70,6 +70,13 @@ fn write(out: &mut String, plan: &Plan, around: &Around<'_>) -> std::fmt::Result
             escape(&refusal.help)
         )?;
     }
+    if let Some(deletes) = &plan.deletes {
+        writeln!(
+            out,
+            "<p class=\"p-refused\"><strong>Many deletes.</strong> {}<br>apply asks; with --yes it needs --allow-deletes as well</p>",
+            escape(&deletes.sentence())
+        )?;
+    }
     for note in &plan.notes {
         writeln!(out, "<p class=\"p-note\">{}</p>", escape(note))?;
     }

@@ -75,6 +75,14 @@ pub fn text(plan: &Plan, style: Style, unreachable: usize) -> String {
     for note in &plan.notes {
         let _ = writeln!(out, "note: {}", clean(note));
     }
+    if let Some(deletes) = &plan.deletes {
+        let _ = writeln!(out, "{}: {}", paint.red("many deletes"), clean(&deletes.sentence()));
+        let _ = writeln!(
+            out,
+            "  {}: `apply` asks; with `--yes` it needs `--allow-deletes` as well",
+            paint.cyan("help")
+        );
+    }
     for refusal in &plan.refusals {
         let host = refusal.host.as_ref().map_or_else(String::new, |host| format!("{host}: "));
         let _ = writeln!(out, "{}: {host}{}", paint.red("cannot be applied"), clean(&refusal.summary));

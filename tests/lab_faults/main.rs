@@ -9,6 +9,7 @@ mod back;
 #[allow(dead_code)]
 mod deployment;
 mod disk;
+mod guards;
 mod installs;
 mod kills;
 mod membership;
@@ -69,6 +70,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a directory in place of a file", disk::a_directory_stands_in_the_way),
     ("a hostile parent", disk::a_parent_is_somebody_elses),
     ("hostile temporary names", disk::temporary_names_are_taken),
+    ("an edit alone", guards::an_edit_alone_does_not_do_it),
     ("a writer moves", membership::a_writer_moves),
     ("a host is dropped, then retired", membership::a_host_is_dropped_then_retired),
     ("a host is lost", membership::a_host_is_lost),
@@ -93,7 +95,15 @@ fn a_deployment_on_two_hosts_survives() {
             failed.push(*name);
             // Back to the beginning, so that one failure is one failure.
             site.rewrite(&[]);
-            site.run(&["apply", "--yes", "--adopt", "--allow-datastore-restart", "--diff", "none"]);
+            site.run(&[
+                "apply",
+                "--yes",
+                "--adopt",
+                "--allow-datastore-restart",
+                "--allow-deletes",
+                "--diff",
+                "none",
+            ]);
         }
     }
     assert!(failed.is_empty(), "failed: {}", failed.join(", "));

@@ -50,7 +50,7 @@ pub fn a_writer_moves(site: &Site) {
 /// What is left is one host, and its datastores listen on loopback alone from then on: that is worth a restart.
 #[track_caller]
 fn apply(site: &Site) {
-    site.run(&["apply", "--yes", "--diff", "none", "--allow-datastore-restart"]).exits(0);
+    site.run(&["apply", "--yes", "--diff", "none", "--allow-datastore-restart", "--allow-deletes"]).exits(0);
 }
 
 /// A host that is just deleted from the inventory may still run workers: refused until somebody says what became of it.

@@ -11,6 +11,7 @@ mod causes;
 mod control;
 mod drift;
 mod growing;
+mod guards;
 mod hosts;
 mod inventories;
 mod json;

@@ -10,9 +10,10 @@ use synprov::facts::HostFacts;
 use synprov::facts::host::{PostgresqlFact, UnitFact, VenvFact};
 use synprov::plan::step::{Action, SecretFile, StagedFile};
 use synprov::plan::{Plan, Step};
-use synprov::resource::{Content, Piece};
+use synprov::resource::{Body, Content, Piece};
 use synprov::secret::sha256_hex;
 use synprov::topology::Topology;
+use synprov::topology::catalogue::Catalogue;
 
 use crate::machine::{Kind, Machine, idle, ticks};
 use crate::world::{MODULES, World};
@@ -339,9 +340,26 @@ impl World {
         machine.units.insert(unit.to_owned(), fact);
         machine.start(unit, now, unit == "nginx.service" || unit.ends_with("_haproxy.service"));
         self.takes_hold(host, unit);
+        if self.topology.instances.first().is_some_and(|main| (&*main.host, &*main.unit) == (host, unit)) {
+            self.migrate();
+        }
         let machine = self.machine(host);
         let fact = &machine.units[unit];
         ledger.started(host, unit.to_owned(), seen(fact));
+    }
+}
+
+impl World {
+    /// Main starts: it upgrades the schema of its database.
+    fn migrate(&mut self) {
+        let at = self.resources.iter().find(|one| matches!(one.body, Body::Postgresql { .. }));
+        let Some(host) = at.map(|one| one.address.host.clone()) else { return };
+        let schema = Catalogue::builtin().unwrap().releases.schema(&self.topology.version).unwrap();
+        let name = self.topology.server_name.clone();
+        let holds = self.machine(&host).postgresql.as_mut().unwrap().holds.get_or_insert_default();
+        assert!(holds.compat <= schema.version, "Synapse {} does not start", self.topology.version);
+        holds.server_name.get_or_insert(name);
+        (holds.schema, holds.compat) = (holds.schema.max(schema.version), holds.compat.max(schema.compat));
     }
 }
 

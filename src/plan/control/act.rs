@@ -82,6 +82,7 @@ pub fn act(verb: Verb, chosen: &[Service<'_>], all: &[Service<'_>], input: &Inpu
         changes: Vec::new(),
         steps,
         refusals,
+        deletes: None,
         notes: Vec::new(),
         unchanged: chosen.len() - due.len(),
         entries,
