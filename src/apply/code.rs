@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::quote::{QuoteError, render, shell};
 use crate::facts::generation::KEPT;
+use crate::plan::backup::{Destination, Kept};
 use crate::plan::step::{Action, MediaProbe, SecretFile, StagedFile, Startable};
 use crate::resource::{FileSet, Ready};
 use crate::secret::Secret;
@@ -183,6 +184,19 @@ impl Frame {
             }
             Action::CheckPostgresql { python, user, conninfo } => {
                 self.call(["check_postgresql", user, python, conninfo]);
+            }
+            Action::BackUp { kept, to, name } => {
+                let (kind, to) = match to {
+                    Destination::Directory(path) => ("directory", path.as_str()),
+                    Destination::Command(command) => ("command", command.as_str()),
+                };
+                match kept {
+                    Kept::Database(database) => self.call(["back_up_database", name, kind, to, database]),
+                    Kept::Files(paths) => {
+                        let words = ["back_up_files", name, kind, to].into_iter();
+                        self.call(words.chain(paths.iter().map(String::as_str)));
+                    }
+                }
             }
             Action::ProbeMedia { probe, path, user, host, others } => match probe {
                 MediaProbe::Clear => self.call(["clear_marks", path, user]),

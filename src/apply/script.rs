@@ -13,5 +13,6 @@ pub const SCRIPT: &str = concat!(
     include_str!("host/venv.sh"),
     include_str!("host/postgresql.sh"),
     include_str!("host/media.sh"),
+    include_str!("host/backup.sh"),
     include_str!("host/services.sh"),
 );

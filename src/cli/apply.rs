@@ -33,7 +33,7 @@ pub const READY_SECONDS: u32 = 120;
 /// `synprov apply`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host\n  synprov apply prod.plan     exactly the plan that `plan --out prod.plan` saved, without asking"
+    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host\n  synprov apply --backup      first dumps the database, and main's configuration and secrets\n  synprov apply prod.plan     exactly the plan that `plan --out prod.plan` saved, without asking"
 )]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -137,6 +137,7 @@ fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
         reach: ReachArgs { limit: saved.made.limit.clone(), ..arguments.hosts.reach.clone() },
         batch: rolling.batch,
         drain_timeout: rolling.drain_seconds,
+        backup: saved.made.backup.clone(),
         ..arguments.hosts.clone()
     };
     let targets = TargetArgs { target: saved.made.target.clone() };

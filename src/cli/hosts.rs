@@ -11,6 +11,7 @@ use super::{Exit, HostArgs, Output};
 use crate::facts::generation::Wanted;
 use crate::facts::loader::random_token;
 use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather, watched};
+use crate::plan::backup::Destination;
 use crate::plan::target::{NoTarget, Targeted, choose};
 use crate::plan::{Allow, Input, Plan, Rolling, plan};
 use crate::resource::Resource;
@@ -36,6 +37,7 @@ pub struct Surveyed {
     pub allow: Allow,
     hashes: BTreeMap<String, String>,
     rolling: Rolling,
+    backup: Option<Destination>,
     /// `--target`: what was chosen.
     pub targeted: Option<Targeted>,
 }
@@ -101,6 +103,7 @@ impl Surveyed {
     ) -> Input<'a> {
         let mut input = Input::new(topology, resources, facts, &self.hashes, &self.excluded, self.allow);
         input.rolling = self.rolling;
+        input.backup.clone_from(&self.backup);
         input
     }
 
@@ -264,6 +267,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
         hashes,
         allow,
         rolling,
+        backup: arguments.backup.clone(),
         targeted: None,
     })
 }

@@ -43,6 +43,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::plan::backup::{DIRECTORY, Destination};
 use crate::plan::{Batch, Rolling};
 pub use exit::Exit;
 use output::{ColorChoice, Output};
@@ -180,6 +181,10 @@ pub struct HostArgs {
     /// Seconds that requests in flight may take to end before their process restarts; 0 cuts them off
     #[arg(long, value_name = "SECONDS", default_value_t = Rolling::DRAIN_SECONDS, value_parser = clap::value_parser!(u32).range(0..=86400))]
     pub drain_timeout: u32,
+
+    /// Back up the database, and main's configuration and secrets, before anything is changed: to a directory on their hosts, or to a command's standard input
+    #[arg(long, value_name = "DIR|command:COMMAND", num_args = 0..=1, require_equals = true, default_missing_value = DIRECTORY)]
+    pub backup: Option<Destination>,
 }
 
 impl HostArgs {
@@ -192,6 +197,7 @@ impl HostArgs {
             allow_deletes: false,
             batch: Batch::default(),
             drain_timeout: Rolling::DRAIN_SECONDS,
+            backup: None,
         }
     }
 }

@@ -70,6 +70,7 @@ fn made(
         limit: hosts.reach.limit.clone(),
         target: targets.target.clone(),
         rolling: Rolling { batch: hosts.batch, drain_seconds: hosts.drain_timeout },
+        backup: hosts.backup.clone(),
         allowed: allowed.iter().filter(|(given, _)| *given).map(|(_, flag)| (*flag).to_owned()).collect(),
         salt,
         secrets,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use super::backup::Destination;
 use super::rolling::Rolling;
 use super::values::{Origin, UNKNOWN, origins};
 use crate::facts::HostFacts;
@@ -38,6 +39,8 @@ pub struct Input<'a> {
     pub allow: Allow,
     /// How pools of several processes restart; [`Rolling::default`] unless it is set.
     pub rolling: Rolling,
+    /// `--backup`: where to; `None` unless it is set.
+    pub backup: Option<Destination>,
     origins: BTreeMap<String, Option<Origin>>,
     revisions: BTreeMap<(String, String), String>,
 }
@@ -63,6 +66,7 @@ impl<'a> Input<'a> {
             excluded,
             allow,
             rolling: Rolling::default(),
+            backup: None,
             origins: BTreeMap::new(),
             revisions: BTreeMap::new(),
         };

@@ -5,6 +5,7 @@
 
 #![warn(clippy::disallowed_methods)]
 
+pub mod backup;
 pub mod change;
 pub mod control;
 mod deletes;
@@ -25,6 +26,7 @@ pub mod service;
 pub mod stale;
 pub mod step;
 pub mod target;
+mod upgrade;
 pub mod values;
 pub mod why;
 
@@ -138,6 +140,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     changes.sort_by_key(|change| position(&change.host));
     let mut notes = left.notes;
     notes.extend(refuse::overridden(input));
+    notes.extend(upgrade::notes(input));
     notes.extend(restarts);
     Plan {
         format_version: FORMAT_VERSION,

@@ -7,7 +7,7 @@ use super::leave::recorded_instances;
 use super::order::datastores::REDIS;
 use super::service::is_active;
 use super::step::{Action, Step};
-use super::{Considered, Input, Refusal, identity, limit, moved};
+use super::{Considered, Input, Refusal, backup, identity, limit, moved, upgrade};
 use crate::inventory;
 use crate::resource::{Body, Stage};
 use crate::topology::catalogue::Catalogue;
@@ -19,6 +19,8 @@ pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: 
     refusals.extend(identity::lost_secrets(input, steps));
     refusals.extend(identity::another_name(input));
     refusals.extend(adopted_venv(input, considered));
+    refusals.extend(upgrade::refusals(input));
+    refusals.extend(backup::refusals(input));
     refusals.extend(postgresql_too_old(input));
     refusals.extend(python_too_old(input, considered));
     refusals.extend(haproxy_too_old(input, considered));

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::Destination;
 use super::{Plan, Rolling};
 use crate::facts::HostFacts;
 use crate::secret::{Secret, sha256_hex};
@@ -63,6 +64,9 @@ pub struct Made {
     /// How pools restart: `--batch`, `--drain-timeout`.
     #[serde(default)]
     pub rolling: Rolling,
+    /// `--backup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Destination>,
     /// Permissions that were given, in the words of the command line.
     pub allowed: Vec<String>,
     /// Goes into the check values of secrets.

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::backup::{Destination, Kept};
 use crate::resource::{Content, FileSet, Ready};
 pub use crate::topology::SynapseCheck;
 
@@ -212,6 +213,15 @@ pub enum Action {
         /// libpq connection string without password.
         conninfo: String,
     },
+    /// A copy of what cannot be made again, checked.
+    BackUp {
+        /// Of what.
+        kept: Kept,
+        /// To where.
+        to: Destination,
+        /// How it begins: the server name.
+        name: String,
+    },
     /// One act of the probe whether hosts share a media store.
     ProbeMedia {
         /// Which act.
@@ -342,6 +352,7 @@ impl Action {
                 | Action::Validate { .. }
                 | Action::CheckRoutes { .. }
                 | Action::CheckPostgresql { .. }
+                | Action::BackUp { .. }
                 | Action::ProbeMedia { .. }
         )
     }
@@ -406,6 +417,13 @@ impl Action {
                 )
             }
             Action::CheckPostgresql { .. } => "check the external PostgreSQL".to_owned(),
+            Action::BackUp { kept, to, .. } => {
+                let what = match kept {
+                    Kept::Database(database) => format!("database {database}"),
+                    Kept::Files(paths) => format!("configuration, secrets and record ({})", paths.join(", ")),
+                };
+                format!("back up {what} to {to}")
+            }
             Action::ProbeMedia { probe, path, others, .. } => match probe {
                 MediaProbe::Clear => format!("remove marks in {path}"),
                 MediaProbe::Mark => format!("write a mark into {path}"),

@@ -31,6 +31,7 @@ mod rules;
 mod saved;
 mod status;
 mod target;
+mod upgrade;
 mod why;
 mod world;
 

@@ -172,6 +172,7 @@ impl World {
             Action::Validate { .. }
             | Action::CheckRoutes { .. }
             | Action::CheckPostgresql { .. }
+            | Action::BackUp { .. }
             | Action::ProbeMedia { .. } => {}
             Action::Swap { files, gone, .. } => {
                 self.swap(host, files, parts);

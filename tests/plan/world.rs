@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use synprov::facts::HostFacts;
 use synprov::inventory::{self, Lock, SecretSource};
 use synprov::modules::{Modules, expand};
+use synprov::plan::backup::Destination;
 use synprov::plan::drift::{Drift, drift};
 use synprov::plan::target::{Targeted, choose};
 use synprov::plan::{Allow, Input, Plan, Rolling, plan};
@@ -30,6 +31,8 @@ pub struct World {
     pub target: Vec<String>,
     pub allow: Allow,
     pub rolling: Rolling,
+    /// `--backup`.
+    pub backup: Option<Destination>,
     /// Microseconds since the epoch; every act takes a second.
     pub now: i64,
     /// Counts secrets, so that each is another one.
@@ -60,6 +63,7 @@ impl World {
             target: Vec::new(),
             allow: Allow::default(),
             rolling: Rolling::default(),
+            backup: None,
             now: BOOT + 3_600_000_000,
             made: 0,
             running: BTreeMap::new(),
@@ -154,6 +158,7 @@ impl World {
         let plan_of = |topology, resources, facts| {
             let mut input = Input::new(topology, resources, facts, &hashes, &self.excluded, self.allow);
             input.rolling = self.rolling;
+            input.backup.clone_from(&self.backup);
             plan(&input)
         };
         let Some(targeted) = self.targeted(facts) else {

@@ -6,6 +6,7 @@
 //! then main, then stream writers, then other workers, then the proxy; what leaves stops last,
 //! unless something else takes over what it holds, then it stops first.
 
+mod backup;
 mod control;
 pub(super) mod datastores;
 mod leaving;
@@ -29,8 +30,17 @@ pub(super) use control::{Bring, bring, reloads};
 
 /// All steps, in order.
 pub(super) fn steps(input: &Input<'_>, considered: &[Considered<'_>], left: &Left) -> Vec<Step> {
+    let steps = built(input, considered, left, false);
+    // Where nothing is to be done, there is nothing to be afraid of.
+    if steps.is_empty() || input.backup.is_none() { steps } else { built(input, considered, left, true) }
+}
+
+fn built(input: &Input<'_>, considered: &[Considered<'_>], left: &Left, backup: bool) -> Vec<Step> {
     let mut builder = Builder::new(input, considered, left);
     builder.routes = true;
+    if backup {
+        builder.back_up();
+    }
     builder.services(Stage::Mount, &BTreeSet::new());
     builder.gate();
     builder.prepare();

@@ -6,7 +6,7 @@
 //! ([`modules::cluster`](crate::modules::cluster)), so an apply that was cut short does not forget a rule.
 
 use super::super::service::is_active;
-use super::super::{Considered, Input};
+use super::super::{Considered, Input, upgrade};
 use super::{Builder, outdated};
 use crate::modules::cluster::{INSTANCES, LISTENERS, PERSISTERS, PUSHERS, REDIS, SENDERS, WRITERS};
 use crate::resource::{Body, Stage};
@@ -83,7 +83,7 @@ pub(super) fn of_restart(input: &Input<'_>, one: &Considered<'_>) -> Option<&'st
 }
 
 /// Why all processes restart as fast as they can, and pools are not routed around.
-pub(super) fn at_once(input: &Input<'_>, considered: &[Considered<'_>]) -> Option<&'static str> {
+pub(super) fn at_once(input: &Input<'_>, considered: &[Considered<'_>]) -> Option<String> {
     let mut restarting = considered.iter().filter(|one| {
         let synapse = matches!(
             &one.resource.body,
@@ -91,8 +91,11 @@ pub(super) fn at_once(input: &Input<'_>, considered: &[Considered<'_>]) -> Optio
         );
         synapse && outdated(one).is_some()
     });
-    restarting
-        .find_map(|one| AT_ONCE.iter().find(|(label, _)| differs(input, one, label)).map(|(_, why)| *why))
+    restarting.find_map(|one| {
+        let label =
+            AT_ONCE.iter().find(|(label, _)| differs(input, one, label)).map(|(_, why)| (*why).to_owned());
+        label.or_else(|| differs(input, one, "venv").then(|| upgrade::mixture(input)).flatten())
+    })
 }
 
 impl<'a> Builder<'a, '_> {

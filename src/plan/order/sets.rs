@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Considered;
 use super::super::step::{Action, StagedFile};
+use super::super::{Considered, upgrade};
 use super::{Builder, UNIT_FILES, addresses, outdated, why};
 use crate::resource::{Body, FileSet};
 
@@ -34,6 +34,9 @@ impl<'a> Builder<'a, '_> {
                 let files = self.files(&host, set);
                 let gone: Vec<String> = self.gone(&host, set).into_iter().map(|(path, _)| path).collect();
                 if files.is_empty() && gone.is_empty() {
+                    if set == FileSet::Synapse {
+                        self.accepts(&host);
+                    }
                     continue;
                 }
                 let ones: Vec<_> = files.iter().map(|(one, _)| *one).collect();
@@ -51,6 +54,19 @@ impl<'a> Builder<'a, '_> {
                 }
             }
             self.check_routes(&host);
+        }
+    }
+
+    /// Another release may refuse what its predecessor took, though no file changes.
+    fn accepts(&mut self, host: &str) {
+        let topology = self.input.topology;
+        let runs = topology.instances.iter().any(|instance| instance.host == host);
+        if !runs || upgrade::of_host(self.input, self.input.facts[host]).is_none() {
+            return;
+        }
+        let why = format!("Synapse {} has to accept the configuration of every process", topology.version);
+        if let Some(action) = self.validation(host, FileSet::Synapse, &[], &[]) {
+            self.push(host, action, why, Vec::new());
         }
     }
 

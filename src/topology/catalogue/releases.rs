@@ -121,6 +121,11 @@ impl Releases {
         last(&self.schema, |entry| entry.since, version).copied()
     }
 
+    /// The first release that knows this schema, `1.98`.
+    pub fn first_with_schema(&self, version: u32) -> Option<String> {
+        self.schema.iter().find(|entry| entry.version >= version).map(|entry| entry.since.to_string())
+    }
+
     /// Whether `old` starts on a database that `new` has upgraded. `true` if nothing is known.
     pub fn can_go_back(&self, new: &Version, old: &Version) -> bool {
         match (self.schema(new), self.schema(old)) {
