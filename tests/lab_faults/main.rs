@@ -80,7 +80,7 @@ const SCENARIOS: &[Scenario] = &[
 #[ignore = "lab: needs root and podman"]
 fn a_deployment_on_two_hosts_survives() {
     let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
-    let chosen = sample::chosen(&names, &["a worker never becomes ready"], 4);
+    let chosen = sample::chosen(&names, &["a worker never becomes ready"], 3);
     let site = site::provisioned("running");
     let mut failed = Vec::new();
     for ((name, scenario), _) in SCENARIOS.iter().zip(chosen).filter(|(_, chosen)| *chosen) {

@@ -61,7 +61,7 @@ const SCENARIOS: &[Scenario] = &[
 #[ignore = "lab: needs root and podman"]
 fn lab_one_host_and_what_happens_to_it() {
     let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
-    let chosen = sample::chosen(&names, &["an empty second plan", "a client is served"], 6);
+    let chosen = sample::chosen(&names, &["an empty second plan", "a client is served"], 4);
     let mut site = Site::up();
     let began = Instant::now();
     secrets::watch(&site);
