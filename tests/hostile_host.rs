@@ -82,7 +82,7 @@ fn check(noise: &[u8], answer: &[u8], endless: &[u8], words: &str) -> String {
     };
     let asked = Asked {
         target,
-        become_root: false,
+        privilege: Default::default(),
         transport: &hostile,
         resources: Vec::new(),
         routes: None,

@@ -101,7 +101,7 @@ workers:
         (hs1.address.value.as_str(), hs1.port, hs1.user.as_deref()),
         ("192.0.2.10", Some(2222), Some("deploy"))
     );
-    assert!(hs1.r#become && hs1.accept_new && !hs1.lost);
+    assert!(hs1.r#become == synprov::inventory::Become::Sudo && hs1.accept_new && !hs1.lost);
     assert_eq!(inventory.hosts["here"].identity_files, ["~/.ssh/id_ed25519"]);
     let synapse = &inventory.synapse;
     assert!(matches!(&synapse.install, inventory::Install::Venv(path) if path.value == "/opt/venvs/synapse"));

@@ -25,7 +25,7 @@ fn host(address: &str) -> Host {
         jump: vec![text("bastion.real.example")],
         transport: Means::default(),
         user: Some("deploy".into()),
-        r#become: true,
+        r#become: Become::Sudo,
         internal_address: None,
         identity_files: vec!["~/.ssh/production".into()],
         host_key: Some(text("ssh-ed25519 REAL")),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 
-use crate::facts::HostError;
 use crate::facts::conversation::{Conversation, Heard};
+use crate::facts::{HostError, Privilege};
 use crate::secret::Secret;
 use crate::transport::Session;
 
@@ -16,12 +16,12 @@ const SCRIPT: &str = include_str!("fetch.sh");
 /// Asks a host for secrets: name to path. Those whose file is not there are left out.
 pub fn fetch(
     session: &mut dyn Session,
-    become_root: bool,
+    privilege: &Privilege,
     wanted: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Secret>, HostError> {
     let mut request: String = wanted.iter().map(|(name, path)| format!("{name}\t{path}\n")).collect();
     request.push_str("end\n");
-    let mut conversation = Conversation::start(session, become_root, SCRIPT, &request)?;
+    let mut conversation = Conversation::start(session, privilege, SCRIPT, &request)?;
     let mut values = BTreeMap::new();
     loop {
         match conversation.hear(Duration::from_secs(1))? {

@@ -138,8 +138,8 @@ fn converse(
     tell: &dyn Fn(News),
 ) -> Result<(), HostError> {
     let script = format!("{}\n{}", gather::SCRIPT, script::SCRIPT);
-    let become_root = connection.become_root;
-    let mut conversation = Conversation::start(connection.session.as_mut(), become_root, &script, request)?;
+    let privilege = connection.privilege.clone();
+    let mut conversation = Conversation::start(connection.session.as_mut(), &privilege, &script, request)?;
     let facts = hear_facts(&mut conversation)?;
     tell(News::Locked(Box::new(facts)));
     let mut beat = Instant::now();

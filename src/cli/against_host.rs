@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::hosts::{excluded, exit_of, tell};
 use super::load::Loaded;
-use super::reach::target;
+use super::reach::{privilege, target};
 use super::{Exit, Output, ReachArgs};
 use crate::facts::host::Reached;
 use crate::facts::loader::random_token;
@@ -46,15 +46,18 @@ pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, 
     let mut asked = Vec::new();
     for host in wanted {
         match target(loaded, &host.name, &arguments) {
-            Ok(target) => asked.push((transport::choose(&target.address), target)),
+            Ok(target) => match privilege(loaded, &host.name, &arguments, output) {
+                Ok(privilege) => asked.push((transport::choose(&target.address), target, privilege)),
+                Err(exit) => return (Vec::new(), exit),
+            },
             Err(exit) => return (Vec::new(), exit),
         }
     }
     let asked: Vec<Asked<'_>> = asked
         .iter()
-        .map(|(transport, target)| Asked {
+        .map(|(transport, target, privilege)| Asked {
             target: target.clone(),
-            become_root: loaded.inventory.hosts.get(&target.name).is_some_and(|host| host.r#become),
+            privilege: privilege.clone(),
             transport: transport.as_ref(),
             resources: loaded
                 .resources

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::controller_secrets;
 use super::load::Loaded;
-use super::reach::target;
+use super::reach::{privilege, target};
 use super::{Exit, HostArgs, Output};
 use crate::facts::generation::Wanted;
 use crate::facts::loader::random_token;
@@ -217,14 +217,15 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
     let mut transports = Vec::new();
     for host in loaded.topology.hosts.keys().filter(|host| !excluded.contains(host)) {
         let target = target(loaded, host, &arguments.reach)?;
-        transports.push((transport::choose(&target.address), target));
+        let privilege = privilege(loaded, host, &arguments.reach, output)?;
+        transports.push((transport::choose(&target.address), target, privilege));
     }
     let of = |host: &str| loaded.resources.iter().filter(|one| one.address.host == host).collect::<Vec<_>>();
     let asked: Vec<Asked<'_>> = transports
         .iter()
-        .map(|(transport, target)| Asked {
+        .map(|(transport, target, privilege)| Asked {
             target: target.clone(),
-            become_root: loaded.inventory.hosts.get(&target.name).is_some_and(|host| host.r#become),
+            privilege: privilege.clone(),
             transport: transport.as_ref(),
             resources: of(&target.name),
             routes: None,

@@ -7,12 +7,12 @@ use clap::Args;
 
 use super::hosts::{excluded, exit_of, tell};
 use super::load::{Loaded, load_or_tell};
-use super::reach::target;
+use super::reach::{privilege, target};
 use super::rehearse::stand_in;
 use super::services::{NAMES, ServiceArgs};
 use super::{Exit, Output};
-use crate::facts::HostError;
 use crate::facts::journal::{Line, Request, Source, read};
+use crate::facts::{HostError, Privilege};
 use crate::plan::control::select::Service;
 use crate::render;
 use crate::transport;
@@ -116,16 +116,16 @@ fn gather(
             since: arguments.since.clone(),
             follow: arguments.follow,
         };
-        let become_root = loaded.inventory.hosts.get(*host).is_some_and(|host| host.r#become);
-        asked.push((target(loaded, host, hosts)?, become_root, request));
+        let privilege = privilege(loaded, host, hosts, output)?;
+        asked.push((target(loaded, host, hosts)?, privilege, request));
     }
     let printer = render::logs::Printer::new(&wanted, output.color);
     let (news_in, news) = channel();
     let mut errors = Vec::new();
     std::thread::scope(|scope| {
-        for (target, become_root, request) in &asked {
+        for (target, privilege, request) in &asked {
             let news_in = news_in.clone();
-            scope.spawn(move || one(target, *become_root, request, &news_in));
+            scope.spawn(move || one(target, privilege, request, &news_in));
         }
         drop(news_in);
         let mut lines = Vec::new();
@@ -162,11 +162,11 @@ fn source(service: &Service<'_>) -> Source {
 }
 
 /// One host's thread.
-fn one(target: &transport::Target, become_root: bool, request: &Request, news: &Sender<News>) {
+fn one(target: &transport::Target, privilege: &Privilege, request: &Request, news: &Sender<News>) {
     let name = &target.name;
     let outcome = transport::choose(&target.address).connect(target).map_err(HostError::from);
     let outcome = outcome.and_then(|mut session| {
-        read(session.as_mut(), become_root, request, &mut |line| {
+        read(session.as_mut(), privilege, request, &mut |line| {
             news.send(News::Line(name.clone(), line)).is_ok()
         })
     });

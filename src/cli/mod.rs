@@ -3,6 +3,7 @@
 
 mod against_host;
 mod apply;
+mod become_password;
 mod check;
 mod clock;
 mod control;
@@ -37,6 +38,7 @@ mod secrets;
 mod services;
 mod show;
 mod status;
+mod terminal;
 mod why;
 
 use std::path::PathBuf;
@@ -220,6 +222,10 @@ pub struct ReachArgs {
     /// Read this configuration of ssh's instead of ~/.ssh/config and /etc/ssh/ssh_config; none: no file
     #[arg(long, env = SSH_CONFIG, value_name = "FILE")]
     pub ssh_config: Option<PathBuf>,
+
+    /// Ask once, on the terminal, for the password that sudo or doas want on hosts (programs: SYNPROV_BECOME_PASSWORD)
+    #[arg(short = 'K', long)]
+    pub ask_become_password: bool,
 }
 
 /// Environment variable with the file that `--ssh-config` names.
@@ -233,6 +239,7 @@ impl Default for ReachArgs {
             forks: 32,
             timeout: 15,
             ssh_config: std::env::var_os(SSH_CONFIG).map(PathBuf::from),
+            ask_become_password: false,
         }
     }
 }

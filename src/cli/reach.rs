@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::load::Loaded;
-use super::{Exit, ReachArgs};
-use crate::inventory::{Host, Means};
+use super::{Exit, Output, ReachArgs, become_password};
+use crate::facts::Privilege;
+use crate::inventory::{Become, Host, Means};
 use crate::transport::{self, Client, Config, Target};
 
 /// What the transport needs to know of a host. What the inventory leaves open, ssh's configuration may fill in.
@@ -45,6 +46,24 @@ fn client(host: &Host, arguments: &ReachArgs) -> Client {
         port_is_default: host.port.is_none(),
         user_is_default: host.user.is_none(),
     }
+}
+
+/// How the log-in user becomes root there; asks for the password, if that is wanted and nobody was asked yet.
+pub fn privilege(
+    loaded: &Loaded,
+    name: &str,
+    arguments: &ReachArgs,
+    output: &Output,
+) -> Result<Privilege, Exit> {
+    let by = loaded.inventory.hosts.get(name).map_or(Become::No, |host| host.r#become);
+    if by == Become::No {
+        return Ok(Privilege::default());
+    }
+    let password = become_password::get(arguments.ask_become_password).map_err(|why| {
+        output.error(&why, Some("or allow sudo without a password, or log in as root"));
+        Exit::Error
+    })?;
+    Ok(if by == Become::Doas { Privilege::doas(password) } else { Privilege::sudo(password) })
 }
 
 /// `~/x` to the home directory.

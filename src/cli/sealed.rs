@@ -13,8 +13,9 @@ use age::secrecy::SecretString;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
+use super::terminal;
 use crate::secret::Secret;
 
 /// Version of the layout inside.
@@ -140,27 +141,10 @@ fn new_passphrase() -> Result<SecretString, String> {
     Ok(first)
 }
 
-/// Asks on the terminal, without showing what is typed.
+/// Asks on the terminal.
 fn asked(question: &str) -> Result<SecretString, String> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let none =
-        |_| "there is no terminal to ask for a passphrase on; use --recipient or --identity".to_owned();
-    let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(none)?;
-    let failed = |error: std::io::Error| format!("cannot ask on the terminal: {error}");
-    terminal.write_all(question.as_bytes()).map_err(failed)?;
-    let shown = tcgetattr(&terminal).map_err(|error| failed(error.into()))?;
-    let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&terminal, OptionalActions::Flush, &hidden).map_err(|error| failed(error.into()))?;
-    let mut typed = String::new();
-    let read = BufReader::new(&terminal).read_line(&mut typed);
-    let back = tcsetattr(&terminal, OptionalActions::Flush, &shown);
-    drop(terminal.write_all(b"\n"));
-    read.map_err(failed)?;
-    back.map_err(|error| failed(error.into()))?;
-    let passphrase = SecretString::from(typed.trim_end_matches(['\r', '\n']).to_owned());
-    typed.zeroize();
-    Ok(passphrase)
+    let typed = terminal::ask(question).map_err(|why| format!("{why}; use --recipient or --identity"))?;
+    Ok(SecretString::from(typed.as_str().to_owned()))
 }
 
 #[cfg(test)]

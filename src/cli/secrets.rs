@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use super::execute::execute;
 use super::hosts::{Surveyed, exit_of, survey, tell};
 use super::load::{Loaded, load_or_tell};
-use super::reach::target;
+use super::reach::{privilege, target};
 use super::rehearse::stand_in;
 use super::sealed::{Unsealed, seal, unseal};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
@@ -141,14 +141,15 @@ fn values(loaded: &Loaded, output: &Output) -> Result<BTreeMap<String, Secret>, 
         let Some(host) = on_main.or(node.hosts.first().map(String::as_str)) else { continue };
         wanted.entry(host).or_default().insert(name.clone(), node.path.clone());
     }
+    let reach = ReachArgs::default();
     let (mut secrets, mut errors) = (BTreeMap::new(), Vec::new());
     for (host, paths) in &wanted {
-        let target = target(loaded, host, &ReachArgs::default())?;
-        let become_root = loaded.inventory.hosts.get(*host).is_some_and(|host| host.r#become);
+        let target = target(loaded, host, &reach)?;
+        let privilege = privilege(loaded, host, &reach, output)?;
         let answer = transport::choose(&target.address)
             .connect(&target)
             .map_err(HostError::from)
-            .and_then(|mut session| fetch(session.as_mut(), become_root, paths));
+            .and_then(|mut session| fetch(session.as_mut(), &privilege, paths));
         match answer {
             Ok(found) => {
                 for name in paths.keys().filter(|name| !found.contains_key(*name)) {

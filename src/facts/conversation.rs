@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::loader;
+use super::privilege::{self, Privilege};
 use crate::transport::{Event, Exec, Session};
 
 /// A host that says nothing for this long is given up; its scripts send a heartbeat every 5 s.
@@ -84,13 +85,14 @@ impl<'a> Conversation<'a> {
     /// Starts `script` with `request` behind it; one exec.
     pub fn start(
         session: &'a mut dyn Session,
-        become_root: bool,
+        privilege: &Privilege,
         script: &str,
         request: &str,
     ) -> Result<Self, HostError> {
         let sentinel = loader::random_token();
-        let mut exec = session.exec(&loader::command(become_root))?;
-        let mut input = loader::envelope(script, &sentinel);
+        let mut exec = session.exec(&loader::command(privilege))?;
+        let mut input = zeroize::Zeroizing::new(privilege.preamble());
+        input.extend_from_slice(&loader::envelope(script, &sentinel));
         input.extend_from_slice(request.as_bytes());
         exec.send(&input)?;
         Ok(Self {
@@ -177,11 +179,21 @@ impl<'a> Conversation<'a> {
         if status == Some(loader::TRUNCATED) {
             return HostError::unreachable("the connection ended before the facts script had arrived", None);
         }
-        if has("password is required") || has("a terminal is required") {
+        if status == Some(privilege::REFUSED) || has("Authentication failed") {
             return HostError::unfit(
-                "sudo wants a password",
-                "allow it without one (`USER ALL=(root) NOPASSWD: ALL` in a file under /etc/sudoers.d), or log in as root; \
-                 asking for the password comes in a later version",
+                "the password for becoming root was not accepted",
+                "it is the log-in user's own for sudo and doas; try it there: sudo -k true",
+            );
+        }
+        if has("password is required")
+            || has("a terminal is required")
+            || has("must have a tty")
+            || has("doas: Authentication required")
+        {
+            return HostError::unfit(
+                "sudo or doas wants a password",
+                "give it with --ask-become-password, or allow it without one (`USER ALL=(root) NOPASSWD: ALL` in a file \
+                 under /etc/sudoers.d), or log in as root",
             );
         }
         if has("is not in the sudoers") || has("not allowed to execute") {
@@ -194,6 +206,12 @@ impl<'a> Conversation<'a> {
             return HostError::unfit(
                 "there is no sudo",
                 "install sudo, or log in as root without `become: true`",
+            );
+        }
+        if has("python3") && has("not found") {
+            return HostError::unfit(
+                "there is no python3, without which it cannot be given a password",
+                "install python3-minimal there, or allow sudo without a password, or log in as root",
             );
         }
         if has("bash") && has("not found") {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::conversation::{Conversation, Heard};
 use super::generation::Wanted;
 use super::host::HostFacts;
+use super::privilege::Privilege;
 use super::reply::Reply;
 use super::request::{Also, Mode, Port, request};
 use crate::resource::Resource;
@@ -31,7 +32,7 @@ pub struct Asked<'a> {
     /// How to reach it.
     pub target: Target,
     /// Run as root through sudo.
-    pub become_root: bool,
+    pub privilege: Privilege,
     /// How the bytes travel.
     pub transport: &'a dyn Transport,
     /// What is desired there.
@@ -55,7 +56,7 @@ pub struct Connection {
     /// The open session.
     pub session: Box<dyn Session>,
     /// Run as root through sudo.
-    pub become_root: bool,
+    pub privilege: Privilege,
 }
 
 /// One host's outcome.
@@ -98,12 +99,12 @@ fn ask(host: &Asked<'_>, server_name: &str, nonce: &str) -> Result<(Connection, 
         (false, true) => SCRIPT,
     };
     let before = clock();
-    let mut conversation = Conversation::start(session.as_mut(), host.become_root, script, &request)?;
+    let mut conversation = Conversation::start(session.as_mut(), &host.privilege, script, &request)?;
     let mut facts = hear_facts(&mut conversation)?;
     facts.watched.asked = Some((before, clock()));
     drop(conversation);
     fit(&facts)?;
-    Ok((Connection { name: host.target.name.clone(), session, become_root: host.become_root }, facts))
+    Ok((Connection { name: host.target.name.clone(), session, privilege: host.privilege.clone() }, facts))
 }
 
 /// This machine's clock, microseconds since the epoch.

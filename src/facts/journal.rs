@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::conversation::{Conversation, Heard, HostError, clean};
+use super::privilege::Privilege;
 use crate::transport::Session;
 
 /// The script; functions only, like the facts script.
@@ -46,11 +47,11 @@ pub struct Line {
 /// Reads until the host is at the end, or, with `follow`, until `take` says `false`.
 pub fn read(
     session: &mut dyn Session,
-    become_root: bool,
+    privilege: &Privilege,
     request: &Request,
     take: &mut dyn FnMut(Line) -> bool,
 ) -> Result<(), HostError> {
-    let mut conversation = Conversation::start(session, become_root, SCRIPT, &text(request))?;
+    let mut conversation = Conversation::start(session, privilege, SCRIPT, &text(request))?;
     let mut zone = 0;
     loop {
         match conversation.hear(Duration::from_secs(1))? {

@@ -4,6 +4,7 @@
 //! and digest and is evaluated only when both are right. A random sentinel precedes the answer,
 //! because start-up files of login shells print. Nothing of a script or of a request is ever in argv.
 
+use super::privilege::Privilege;
 use crate::secret::sha256_hex;
 
 /// The bash one-liner that reads, checks and evaluates a script. No single quotes, no `!`.
@@ -13,10 +14,9 @@ const LOADER: &str = "read -r n d s; p=$(head -c \"$n\"); \
 /// Exit status of the loader when the script did not arrive whole.
 pub const TRUNCATED: i32 = 96;
 
-/// The command line to execute on a host; `become_root` puts `sudo -n` in front.
-pub fn command(become_root: bool) -> String {
-    let prefix = if become_root { "sudo -n -- " } else { "" };
-    format!("exec {prefix}bash --noprofile --norc -c '{LOADER}'")
+/// The command line to execute on a host.
+pub fn command(privilege: &Privilege) -> String {
+    format!("exec {}bash --noprofile --norc -c '{LOADER}'", privilege.prefix())
 }
 
 /// What goes to standard input first: header line, then the script.
@@ -44,7 +44,7 @@ mod tests {
 
     fn run(input: &[u8]) -> (Option<i32>, String) {
         let mut child = Command::new("sh")
-            .args(["-c", &command(false)])
+            .args(["-c", &command(&Privilege::default())])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

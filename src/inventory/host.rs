@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::decode::{Found, Section, choose, entries, text};
 use super::names;
-use super::{Host, Means};
+use super::{Become, Host, Means};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -78,7 +78,7 @@ fn host(name: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Host> 
         span: name.span,
         port: section.integer("port", 1..=65535, found).and_then(|port| u16::try_from(port.value).ok()),
         user: user.map(|user| user.value),
-        r#become: section.boolean("become", found).unwrap_or(false),
+        r#become: becomes(&section, found),
         internal_address,
         identity_files: identity_files(&section, found),
         host_key,
@@ -122,6 +122,26 @@ fn jump(section: &Section<'_>, found: &mut Found) -> Vec<Spanned<String>> {
         );
     }
     hosts
+}
+
+/// How the user becomes root: a boolean, or the program's name.
+fn becomes(section: &Section<'_>, found: &mut Found) -> Become {
+    match section.entry("become") {
+        Some((_, node)) if matches!(node.kind, Kind::String(_)) => {
+            let Some(word) = text(node, "become", found) else { return Become::No };
+            match word.value.as_str() {
+                "sudo" => Become::Sudo,
+                "doas" => Become::Doas,
+                other => {
+                    let summary = format!("\"become\" in {} is no program that it knows", section.what);
+                    found.push(Diagnostic::error(word.span, summary).help(choose(other, &["sudo", "doas"])));
+                    Become::No
+                }
+            }
+        }
+        _ if section.boolean("become", found) == Some(true) => Become::Sudo,
+        _ => Become::No,
+    }
 }
 
 /// Who speaks SSH.

@@ -79,8 +79,8 @@ pub struct Host {
     pub port: Option<u16>,
     /// SSH user; what ssh's configuration says, or the current user, by default.
     pub user: Option<String>,
-    /// `true`: `sudo -n` on the host. Not needed for root.
-    pub r#become: bool,
+    /// How the user becomes root; not needed for root.
+    pub r#become: Become,
     /// Address (IP literal) under which the other hosts of the topology reach this one.
     pub internal_address: Option<Spanned<String>>,
     /// Private key files to try, before the agent's keys.
@@ -97,6 +97,18 @@ pub struct Host {
     pub retired: bool,
     /// The operator swears that this machine is off for good.
     pub lost: bool,
+}
+
+/// `become:` of a host: how the log-in user becomes root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Become {
+    /// It is root.
+    #[default]
+    No,
+    /// By sudo.
+    Sudo,
+    /// By doas.
+    Doas,
 }
 
 /// `transport:` of a host: which implementation of SSH speaks with it.

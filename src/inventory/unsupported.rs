@@ -6,8 +6,6 @@
 const NOT_YET: &[(&str, &str, &str, &str)] = &[
     ("hosts.*", "password", "password logins are", "log in with a key: identity_files, or an SSH agent"),
     ("hosts.*", "ssh_password", "password logins are", "log in with a key: identity_files, or an SSH agent"),
-    ("hosts.*", "become_password", "sudo passwords are", SUDO),
-    ("hosts.*", "sudo_password", "sudo passwords are", SUDO),
     ("", "turn", "TURN servers are", "install one yourself and write turn_uris under synapse.config"),
     ("", "coturn", "TURN servers are", "install one yourself and write turn_uris under synapse.config"),
     ("", "element", "web clients are", "serve it from a site of your own"),
@@ -63,9 +61,10 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
     ("redis", "sentinel", "Redis Sentinel is", "run it yourself and write external"),
 ];
 
-const SUDO: &str = "allow the user sudo without a password on the host (NOPASSWD), or log in as root";
 const WHEELS: &str =
     "let the hosts reach a package index, or build a venv yourself and write install: {venv: /path}";
+
+const PASSWORD: &str = "a password never stands in an inventory: give it with --ask-become-password, or in SYNPROV_BECOME_PASSWORD";
 
 /// Section path, key, what to write instead: things of another place or of Ansible's and Synapse's words.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
@@ -88,6 +87,10 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("hosts.*", "proxy_jump", "did you mean \"jump\"?"),
     ("hosts.*", "proxy_command", "write ProxyCommand in your ssh configuration; synprov reads it"),
     ("hosts.*", "ssh_config", "synprov reads ~/.ssh/config; for another file: --ssh-config FILE"),
+    ("hosts.*", "become_password", PASSWORD),
+    ("hosts.*", "sudo_password", PASSWORD),
+    ("hosts.*", "ansible_become_password", PASSWORD),
+    ("hosts.*", "become_method", "write it as become: sudo or become: doas"),
     ("hosts.*", "ansible_user", "did you mean \"user\"?"),
     ("hosts.*", "sudo", "did you mean \"become\"?"),
     ("hosts.*", "private_key", "did you mean \"identity_files\"?"),

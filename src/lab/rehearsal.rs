@@ -3,7 +3,7 @@
 //! Pure. What else of the inventory is stood in for is `stand_in`'s business.
 
 use super::{Distro, Flavour, HostSpec, LabSpec, Outward, Sudo};
-use crate::inventory::{Host, Inventory, Tls};
+use crate::inventory::{Become, Host, Inventory, Tls};
 
 /// The lab for an inventory: every host that is not lost, with the user and the rights it names.
 pub fn lab_spec(
@@ -28,7 +28,7 @@ pub fn lab_spec(
         .map(|(at, (name, host))| HostSpec {
             name: name.clone(),
             user: user(host),
-            sudo: if host.r#become { Sudo::NoPassword } else { Sudo::No },
+            sudo: if host.r#become == Become::No { Sudo::No } else { Sudo::NoPassword },
             distro,
             // What does not fit is refused by name when the lab starts.
             index: u8::try_from(at + 1).unwrap_or(u8::MAX),
@@ -43,7 +43,7 @@ pub fn lab_spec(
 pub(super) fn user(host: &Host) -> String {
     match &host.user {
         Some(user) => user.clone(),
-        None if host.r#become => "admin".to_owned(),
+        None if host.r#become != Become::No => "admin".to_owned(),
         None => "root".to_owned(),
     }
 }

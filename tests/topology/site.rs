@@ -83,7 +83,7 @@ impl Site {
             jump: vec![],
             transport: Default::default(),
             user: None,
-            r#become: true,
+            r#become: Become::Sudo,
             internal_address: internal.map(|internal| self.at(internal)),
             identity_files: Vec::new(),
             host_key: None,
