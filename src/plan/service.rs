@@ -149,7 +149,10 @@ pub fn is_active(fact: &UnitFact) -> bool {
 fn active(fact: &UnitFact) -> String {
     match (fact.active.as_str(), fact.sub.as_str()) {
         ("active" | "reloading", _) => "active".to_owned(),
-        ("activating", "auto-restart") => "crashing, restarted by systemd again and again".to_owned(),
+        // ⚑ Between two attempts it is now starting, now waiting: one word for both, or a plan is stale at once.
+        ("activating", sub) if sub == "auto-restart" || fact.restarts > 0 => {
+            "crashing, restarted by systemd again and again".to_owned()
+        }
         ("failed", _) => format!("failed ({})", fact.result),
         (other, _) => other.to_owned(),
     }

@@ -189,3 +189,20 @@ fn steps_of_several_things_say_how_many_of_each() {
         .collect();
     insta::assert_snapshot!(text);
 }
+
+#[test]
+fn a_process_that_crashes_again_and_again_is_in_one_state() {
+    // systemd shows it waiting for its next attempt, or in the middle of one.
+    let plan = |sub: &str| {
+        let mut world = World::model(SMALL);
+        let host = world.machines.get_mut("hs1").unwrap();
+        let crashing = unit(host);
+        "activating".clone_into(&mut crashing.active);
+        sub.clone_into(&mut crashing.sub);
+        crashing.restarts = 4;
+        world.plan()
+    };
+    let (waiting, trying) = (plan("auto-restart"), plan("start"));
+    assert!(!waiting.is_empty());
+    assert_eq!(format!("{:?}", waiting.changes), format!("{:?}", trying.changes));
+}
