@@ -65,8 +65,8 @@ pub(super) fn lost_secrets(input: &Input<'_>, steps: &[Step]) -> Vec<Refusal> {
         } else if let Some((host, _)) = database.filter(|_| KNOWN_OUTSIDE.contains(&file.name.as_str())) {
             refusals.push(refusal(
                 host,
-                format!("the database was in use, so secret {} existed, and it is on no host", file.name),
-                "bring it (`synprov secrets import`), or name where it is under `secrets:`; synprov never makes a new one for an old database",
+                format!("the database was in use, and its secret {} is on no host", file.name),
+                "bring it (`synprov secrets import`), or write it to a file and name that under `secrets:` (a new one, if there never was any); synprov makes none for an old database",
             ));
         }
     }

@@ -1,6 +1,26 @@
 //! What an edit alone does not do on hosts that run: refused with what to do, and nothing was touched.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
+use crate::answer::Answer;
 use crate::site::{INVENTORY, Site};
+
+/// An apply at a terminal, where this is answered.
+fn asked(site: &Site, answer: &str) -> Answer {
+    let program = format!("{} apply --diff none", env!("CARGO_BIN_EXE_synprov"));
+    let mut command = std::process::Command::new("script");
+    command.args(["--quiet", "--return", "--command", &program, "/dev/null"]).current_dir(site.path(""));
+    command.envs(site.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(answer.as_bytes()).unwrap();
+    // An end of input right behind the answer would be taken for one.
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    output.into()
+}
 
 /// Five workers that leave need a word besides `--yes`; another name, and Redis elsewhere, are refused with a page.
 pub fn an_edit_alone_does_not_do_it(site: &Site) {
@@ -14,6 +34,7 @@ pub fn an_edit_alone_does_not_do_it(site: &Site) {
     let told = "5 of 10 processes leave for good: many, many2, many3, many4, many5";
     site.run(&["plan", "--diff", "none"]).exits(0).says("many deletes").says(told).says("--allow-deletes");
     site.run(&["apply", "--yes", "--diff", "none"]).exits(1).says(&format!("nothing was changed: {told}"));
+    asked(site, "no\n").exits(1).says(&format!("{told}. Apply this?")).says("Nothing was changed.");
     // A saved plan grants no permission either.
     site.run(&["plan", "--diff", "none", "--out", "many.plan"]).exits(0);
     site.run(&["apply", "many.plan"]).exits(1).says("--allow-deletes");
@@ -53,7 +74,7 @@ pub fn an_edit_alone_does_not_do_it(site: &Site) {
     }
     site.run(&["apply", "--yes", "--adopt", "--diff", "none"])
         .exits(1)
-        .says("the database was in use, so secret signing_key existed, and it is on no host");
+        .says("the database was in use, and its secret signing_key is on no host");
     for host in ["hs1", "hs2"] {
         site.sh(host, "cd /root/away && mv record /var/lib/synprov/faults.example/ && mv signing_key /opt/matrix/conf/secrets/ && rmdir /root/away");
     }

@@ -98,12 +98,16 @@ fn a_plan_is_in_its_schema_also_where_there_is_none() {
     let mut refused = World::model(SMALL);
     refused.machine("hs1").remove("/opt/matrix/conf/secrets/signing_key");
     refused.machine("hs2").remove("/opt/matrix/conf/secrets/signing_key");
-    for world in [World::bare(SHIPPED[1].1), changing, leaving, refused] {
+    let mut shrinking = World::model(&crate::guards::with_five());
+    shrinking.becomes(&SMALL.replace("10K", "20K"));
+    shrinking.backup = Some("command:cat".parse().unwrap());
+    for world in [World::bare(SHIPPED[1].1), changing, leaving, refused, shrinking] {
         let saved = saved::saved(&world);
         std::fs::write(broken.path().join("saved.plan"), saved.text().unwrap()).unwrap();
         let document = one(broken.path(), &["show", "saved.plan"], 0, PLAN);
         assert_eq!(document["changes"].as_array().unwrap().len(), saved.plan.changes.len());
         assert_eq!(document["applyable"], saved.plan.refusals.is_empty());
+        assert_eq!(document["deletes"].is_null(), saved.plan.deletes.is_none());
     }
 }
 

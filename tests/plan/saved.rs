@@ -36,7 +36,7 @@ fn made(world: &World) -> Made {
         limit: Vec::new(),
         target: Vec::new(),
         rolling: world.rolling,
-        backup: None,
+        backup: world.backup.clone(),
         allowed: Vec::new(),
         salt: "salt".to_owned(),
         secrets: world.values.iter().map(check).collect(),

@@ -92,9 +92,10 @@ pub(super) fn at_once(input: &Input<'_>, considered: &[Considered<'_>]) -> Optio
         synapse && outdated(one).is_some()
     });
     restarting.find_map(|one| {
-        let label =
-            AT_ONCE.iter().find(|(label, _)| differs(input, one, label)).map(|(_, why)| (*why).to_owned());
-        label.or_else(|| differs(input, one, "venv").then(|| upgrade::mixture(input)).flatten())
+        // With another release the same Redis and the same secrets may be written in another way.
+        let mixture = differs(input, one, "venv").then(|| upgrade::mixture(input)).flatten();
+        let labels = || AT_ONCE.iter().find(|(label, _)| differs(input, one, label));
+        mixture.or_else(|| labels().map(|(_, why)| (*why).to_owned()))
     })
 }
 
