@@ -38,12 +38,20 @@ pub(super) fn deletes(input: &Input<'_>, left: &Left) -> Option<Deletes> {
     if input.allow.deletes {
         return None;
     }
-    let mut names: Vec<String> = left
-        .units
-        .iter()
-        .filter(|unit| is_process(left, unit))
-        .filter_map(|(_, unit, _)| gone(input, unit))
+    // What main's host remembers; if it takes no part, units that leave tell. On a lost host nothing is deleted.
+    let here = recorded_instances(input).filter(|(_, was)| input.facts.contains_key(&was.host));
+    let mut names: Vec<String> = here
+        .filter(|(name, was)| {
+            !input.topology.instances.iter().any(|now| now.name == **name || takes_over(&recorded(now), was))
+        })
+        .map(|(name, _)| name.clone())
         .collect();
+    let unknown = |unit: &str| {
+        !recorded_instances(input).any(|(_, was)| was.unit == unit)
+            && !input.topology.instances.iter().any(|now| now.unit == unit)
+    };
+    let units = left.units.iter().filter(|unit| is_process(left, unit)).map(|(_, unit, _)| unit);
+    names.extend(units.filter(|unit| unknown(unit)).cloned());
     names.sort();
     names.dedup();
     let services = input.facts.values().flat_map(|facts| &facts.record.entries).filter(|(address, entry)| {
@@ -69,16 +77,6 @@ fn is_process(left: &Left, (host, unit, _): &(String, String, Vec<u16>)) -> bool
 /// Not a target, a mount or a Redis.
 fn of_synapse(unit: &str) -> bool {
     unit.ends_with(".service") && !unit.starts_with(REDIS)
-}
-
-/// Name of the process behind a unit that leaves its host; `None`: it lives on elsewhere or under another name.
-fn gone(input: &Input<'_>, unit: &str) -> Option<String> {
-    let known = recorded_instances(input).find(|(_, was)| was.unit == unit);
-    let lives = input.topology.instances.iter().any(|now| match known {
-        Some((name, was)) => now.name == *name || takes_over(&recorded(now), was),
-        None => now.unit == unit,
-    });
-    (!lives).then(|| known.map_or_else(|| unit.to_owned(), |(name, _)| name.clone()))
 }
 
 /// What a pool is renamed to (`was:`) keeps the ports.

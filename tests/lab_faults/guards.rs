@@ -12,6 +12,7 @@ fn asked(site: &Site, answer: &str) -> Answer {
     let mut command = std::process::Command::new("script");
     command.args(["--quiet", "--return", "--command", &program, "/dev/null"]).current_dir(site.path(""));
     command.envs(site.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("NO_COLOR", "1");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
