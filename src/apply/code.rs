@@ -110,9 +110,17 @@ impl Frame {
                     self.call(["make_directory", &made.path, &made.owner, &made.group, &made.mode]);
                 }
             }
-            Action::GenerateSecret { file, shape } => {
+            Action::GenerateSecret { file, shape, from } => {
                 let SecretFile { name, path, owner, group, mode } = file;
-                self.call(["generate_secret", name, path, owner, group, mode, shape]);
+                match from {
+                    None => self.call(["generate_secret", name, path, owner, group, mode, shape]),
+                    Some(found) => {
+                        let key = found.key.as_deref().unwrap_or_default();
+                        let how = [found.path.as_str(), key, &found.user, &found.python];
+                        let file = ["take_secret", name, path, owner, group, mode];
+                        self.call(file.into_iter().chain(how));
+                    }
+                }
             }
             Action::PutSecret { file, .. } => {
                 let value = secret(&file.name).ok_or_else(|| QuoteError::Missing(file.name.clone()))?;

@@ -39,7 +39,7 @@ fn value(source: &SecretSource, inventory: &Path) -> Option<Result<Secret, (Stri
         Secret::new(bytes)
     };
     match source {
-        SecretSource::Generate => None,
+        SecretSource::Generate | SecretSource::Found(_) => None,
         SecretSource::Env(variable) => Some(match std::env::var_os(variable) {
             Some(value) if !value.is_empty() => {
                 use std::os::unix::ffi::OsStringExt as _;

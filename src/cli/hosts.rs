@@ -254,6 +254,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
     }
     let allow = Allow {
         adopt: arguments.adopt,
+        keep_running: arguments.keep_running,
         datastore_restart: arguments.allow_datastore_restart,
         deletes: arguments.allow_deletes,
     };

@@ -76,7 +76,7 @@ pub struct Cli {
 enum Command {
     /// Write a commented inventory to begin with, from flags or a few questions
     Init(init::InitArgs),
-    /// Write an inventory from what is there already: hosts of an Ansible inventory
+    /// Write an inventory from what is there already: a running Synapse, or the hosts of an Ansible inventory
     Import(import::ImportArgs),
     /// Read the inventory and report everything that is wrong with it, offline or against its hosts
     Check(check::CheckArgs),
@@ -168,6 +168,11 @@ pub struct HostArgs {
     #[arg(long)]
     pub adopt: bool,
 
+    /// With --adopt: processes that run and that synprov has no record of go on as they are, and take
+    /// their configuration over when they next start
+    #[arg(long, requires = "adopt")]
+    pub keep_running: bool,
+
     /// Allow PostgreSQL or Redis of a running deployment to be restarted
     #[arg(long)]
     pub allow_datastore_restart: bool,
@@ -195,6 +200,7 @@ impl HostArgs {
         Self {
             reach,
             adopt: false,
+            keep_running: false,
             allow_datastore_restart: false,
             allow_deletes: false,
             batch: Batch::default(),

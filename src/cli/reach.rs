@@ -13,10 +13,15 @@ use crate::transport::{self, Client, Config, Target};
 ///
 /// Errors: a name that is no host's.
 pub fn target(loaded: &Loaded, name: &str, arguments: &ReachArgs) -> Result<Target, Exit> {
-    let Some(host) = loaded.inventory.hosts.get(name) else { return Err(Exit::Error) };
+    let host = loaded.inventory.hosts.get(name).ok_or(Exit::Error)?;
+    Ok(of(host, name, arguments))
+}
+
+/// The same of any host.
+pub fn of(host: &Host, name: &str, arguments: &ReachArgs) -> Target {
     let home = std::env::home_dir().unwrap_or_default();
     let user = host.user.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned());
-    Ok(Target {
+    Target {
         name: name.to_owned(),
         address: host.address.value.clone(),
         port: host.port.unwrap_or(22),
@@ -27,7 +32,7 @@ pub fn target(loaded: &Loaded, name: &str, arguments: &ReachArgs) -> Result<Targ
         accept_new: host.accept_new,
         connect_timeout: Duration::from_secs(arguments.timeout),
         client: client(host, arguments),
-    })
+    }
 }
 
 fn client(host: &Host, arguments: &ReachArgs) -> Client {

@@ -11,7 +11,6 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use super::hosts::Surveyed;
 use super::load::Loaded;
 use super::{Exit, Output};
-use crate::inventory::SecretSource;
 use crate::secret::Secret;
 use crate::topology::SecretShape;
 
@@ -26,12 +25,12 @@ pub fn rotate(
     let mut values = BTreeMap::new();
     for name in names {
         let node = secrets.get(name);
-        let Some(node) = node.filter(|node| node.source == SecretSource::Generate) else {
+        let Some(node) = node.filter(|node| node.source.is_on_hosts()) else {
             let what = match node {
                 Some(_) => format!("secret {name} comes from outside"),
                 None => format!("there is no secret {name:?}"),
             };
-            let ours = secrets.iter().filter(|(_, node)| node.source == SecretSource::Generate);
+            let ours = secrets.iter().filter(|(_, node)| node.source.is_on_hosts());
             let ours: Vec<&str> = ours.map(|(name, _)| name.as_str()).collect();
             let help =
                 format!("change it where the inventory takes it from; --rotate is for: {}", ours.join(", "));

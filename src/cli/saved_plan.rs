@@ -17,6 +17,7 @@ const MOST: u64 = 256 << 20;
 
 /// `--adopt`, in [`Made::allowed`].
 const ADOPT: &str = "--adopt";
+const KEEP: &str = "--keep-running";
 /// `--allow-datastore-restart`, in [`Made::allowed`].
 const DATASTORE: &str = "--allow-datastore-restart";
 /// `--allow-deletes`, in [`Made::allowed`].
@@ -53,8 +54,12 @@ fn made(
         .iter()
         .map(|(name, secret)| (name.clone(), check_value(&salt, name, secret)))
         .collect();
-    let allowed =
-        [(hosts.adopt, ADOPT), (hosts.allow_datastore_restart, DATASTORE), (hosts.allow_deletes, DELETES)];
+    let allowed = [
+        (hosts.adopt, ADOPT),
+        (hosts.keep_running, KEEP),
+        (hosts.allow_datastore_restart, DATASTORE),
+        (hosts.allow_deletes, DELETES),
+    ];
     Ok(Made {
         at: clock::utc_now(),
         by: clock::who(),
@@ -134,6 +139,7 @@ pub fn inventory(saved: &Saved) -> InventoryArgs {
 pub fn lacking<'a>(saved: &'a Saved, hosts: &HostArgs) -> Vec<&'a str> {
     let given = |flag: &str| match flag {
         ADOPT => hosts.adopt,
+        KEEP => hosts.keep_running,
         DATASTORE => hosts.allow_datastore_restart,
         DELETES => hosts.allow_deletes,
         _ => false,

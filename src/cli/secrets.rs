@@ -18,7 +18,6 @@ use super::sealed::{Unsealed, seal, unseal};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
 use crate::apply::fetch::fetch;
 use crate::facts::{HostError, HostFacts};
-use crate::inventory::SecretSource;
 use crate::plan::Plan;
 use crate::plan::control::bring::bring;
 use crate::render;
@@ -136,7 +135,7 @@ fn values(loaded: &Loaded, output: &Output) -> Result<BTreeMap<String, Secret>, 
     let topology = &loaded.topology;
     let main = topology.instances.first().map(|main| main.host.as_str());
     let mut wanted: IndexMap<&str, BTreeMap<String, String>> = IndexMap::new();
-    for (name, node) in topology.secrets.iter().filter(|(_, node)| node.source == SecretSource::Generate) {
+    for (name, node) in topology.secrets.iter().filter(|(_, node)| node.source.is_on_hosts()) {
         let on_main = node.hosts.iter().map(String::as_str).find(|host| Some(*host) == main);
         let Some(host) = on_main.or(node.hosts.first().map(String::as_str)) else { continue };
         wanted.entry(host).or_default().insert(name.clone(), node.path.clone());
@@ -181,8 +180,7 @@ fn import(arguments: &ImportArgs, output: &Output) -> Result<Exit, Exit> {
         );
         return Err(Exit::Error);
     }
-    let ours =
-        |name: &String| topology.secrets.get(name).is_some_and(|node| node.source == SecretSource::Generate);
+    let ours = |name: &String| topology.secrets.get(name).is_some_and(|node| node.source.is_on_hosts());
     let (known, unknown): (BTreeMap<_, _>, BTreeMap<_, _>) =
         unsealed.secrets.into_iter().partition(|(name, _)| ours(name));
     for name in unknown.keys() {

@@ -12,6 +12,7 @@ pub mod privilege;
 pub mod record;
 pub mod reply;
 pub mod request;
+pub mod running;
 pub mod watched;
 
 pub use conversation::{HostError, HostErrorKind};

@@ -6,6 +6,15 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod ansible;
+mod differs;
+pub mod found;
+mod listeners;
+mod nginx;
+mod purpose;
+mod secrets;
+mod write;
+
+pub use write::{Imported, Reached, write};
 
 /// Something that was found and is not in what was written: for a person to look at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -33,6 +33,7 @@ mod secrets;
 mod select;
 mod site;
 mod synapse;
+mod units;
 mod unsupported;
 
 use indexmap::IndexMap;
@@ -144,6 +145,8 @@ pub struct Synapse {
     pub user: Option<Spanned<String>>,
     /// Prefix of unit, nginx and Redis instance names; `matrix` by default.
     pub prefix: Option<Spanned<String>>,
+    /// Names of units that were there before.
+    pub units: Units,
     /// Keys of homeserver.yaml. `{secret: NAME}` may stand for any scalar; see [`ConfigMap`].
     pub config: ConfigMap,
     /// Where the values of `{secret: NAME}` come from.
@@ -182,6 +185,17 @@ pub enum Install {
     Debian,
 }
 
+/// Names of units, without `.service`; `None`: as they follow from the prefix.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Units {
+    /// The main process.
+    pub main: Option<Spanned<String>>,
+    /// Workers: a template, which ends in `@`.
+    pub worker: Option<Spanned<String>>,
+    /// The first media worker, if it has a unit without a number.
+    pub media: Option<Spanned<String>>,
+}
+
 /// Where a secret's value originates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
@@ -200,6 +214,24 @@ pub enum SecretSource {
     },
     /// Standard output of a command on the controller, without its last newline.
     Command(Vec<String>),
+    /// Taken over once from a file that is on the main process' host, then kept like a generated one.
+    Found(FoundSecret),
+}
+
+/// A secret that was on a host before synprov came there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundSecret {
+    /// Absolute path of its file.
+    pub path: String,
+    /// `redis.password`: where in that file, which is YAML then; `None`: the whole file is the value.
+    pub key: Option<String>,
+}
+
+impl SecretSource {
+    /// Its value is on hosts, and the first place to have it is the main process' host.
+    pub fn is_on_hosts(&self) -> bool {
+        matches!(self, Self::Generate | Self::Found(_))
+    }
 }
 
 /// One entry of `appservices:`.

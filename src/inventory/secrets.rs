@@ -6,7 +6,7 @@
 use indexmap::IndexMap;
 
 use super::decode::{Found, Section, choose, entries, reported, suggest, wrong};
-use super::{SecretSource, names};
+use super::{FoundSecret, SecretSource, names};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -56,7 +56,7 @@ pub(super) fn secrets(node: &Node, found: &mut Found) -> IndexMap<String, Spanne
 }
 
 fn source(key: &Spanned<String>, node: &Node, found: &mut Found) -> Option<SecretSource> {
-    const HELP: &str = "write generate, env:VARIABLE, file:PATH or {command: [program, argument]}";
+    const HELP: &str = "write generate, env:VARIABLE, file:PATH, {command: [program, argument]} or {host_file: PATH, key: KEY}";
     let what = format!("secret \"{}\"", key.value);
     if reported(node.span, found) {
         return None;
@@ -83,7 +83,25 @@ fn source(key: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Secre
             source
         }
         Kind::Map(_) => {
-            let section = Section::open(node, &what, "secrets.*", key.span, &["command"], found)?;
+            let keys = &["command", "host_file", "key"];
+            let section = Section::open(node, &what, "secrets.*", key.span, keys, found)?;
+            if let Some((span, _)) = section.entry("host_file") {
+                if let Some((also, _)) = section.entry("command") {
+                    let both = format!("{what} has both \"host_file\" and \"command\"");
+                    found.push(Diagnostic::error(also, both).related(span, "the other one").help(HELP));
+                    return None;
+                }
+                let path = section
+                    .text("host_file", found)
+                    .filter(|path| names::path(path, &format!("\"host_file\" of {what}"), found))?;
+                let key = section.text("key", found).map(|key| key.value);
+                return Some(SecretSource::Found(FoundSecret { path: path.value, key }));
+            }
+            if let Some((span, _)) = section.entry("key") {
+                let alone = format!("\"key\" of {what} without \"host_file\"");
+                found.push(Diagnostic::error(span, alone).help("write {host_file: PATH, key: KEY}"));
+                return None;
+            }
             let Some((span, _)) = section.entry("command") else {
                 section.missing("command", "command: [program, argument]", found);
                 return None;
@@ -140,7 +158,8 @@ pub(super) fn check_references<'a>(
         });
     }
     for (name, source) in declared {
-        if !seen.contains(&name.as_str()) {
+        // An application service's registration is a secret too, and used by what names the service.
+        if !seen.contains(&name.as_str()) && !name.starts_with("appservice-") {
             found.push(
                 Diagnostic::warning(source.span, format!("secret \"{name}\" is not used"))
                     .help(format!("write {{secret: {name}}} where its value is wanted, or delete it")),

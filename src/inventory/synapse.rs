@@ -7,6 +7,7 @@ use super::decode::{Found, Section, entries};
 use super::install::{extras, install, version};
 use super::{
     Appservice, ConfigMap, Install, SecretSource, Synapse, listeners, media_store, names, packages, secrets,
+    units,
 };
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::Node;
@@ -20,6 +21,7 @@ const KEYS: &[&str] = &[
     "root",
     "user",
     "prefix",
+    "units",
     "config",
     "secrets",
     "appservices",
@@ -74,6 +76,7 @@ pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Read> 
         |key: &str, found: &mut Found| section.text(key, found).filter(|value| account(value, key, found));
     let user = plain("user", found);
     let prefix = plain("prefix", found);
+    let units = units::units(&section, found);
     let config = match section.entry("config") {
         Some((_, node)) => config(node, "synapse.config", Owner::Shared, found),
         None => ConfigMap::default(),
@@ -99,6 +102,7 @@ pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Read> 
         root,
         user,
         prefix,
+        units,
         config,
         secrets: declared.clone(),
         appservices,

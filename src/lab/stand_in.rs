@@ -215,6 +215,7 @@ fn secrets(lab: &mut Inventory, referenced: &[String], list: &mut Listed) {
             SecretSource::Env(variable) => format!("env:{variable}"),
             SecretSource::File(path) => format!("file:{path}"),
             SecretSource::Field { file, key } => format!("{key} in {file}"),
+            SecretSource::Found(found) => format!("host_file: {}", found.path),
             // Its arguments are the admin's business.
             SecretSource::Command(argv) => format!("command {}", argv.first().map_or("", String::as_str)),
         };

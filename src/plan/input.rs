@@ -17,6 +17,8 @@ use crate::topology::Topology;
 pub struct Allow {
     /// `--adopt`: overwrite things synprov has no record of.
     pub adopt: bool,
+    /// `--keep-running`: what runs unrecorded goes on as it is.
+    pub keep_running: bool,
     /// `--allow-datastore-restart`: PostgreSQL or Redis of a running deployment.
     pub datastore_restart: bool,
     /// `--allow-deletes`: many processes leave at once.

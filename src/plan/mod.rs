@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::HostFacts;
 use crate::facts::record::{Attributes, Entry, RecordedTopology};
 use crate::resource::{Body, Resource, Stage};
 use change::{Cause, Change, Operation};
@@ -130,6 +131,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let left = leave::left(input);
     let unchanged = considered.iter().filter(|one| one.change.is_none()).count();
     let steps = order::steps(input, &considered, &left);
+    let going_on = going_on(&considered, input);
     let restarts = order::notes(input, &considered, &steps);
     let refusals = refuse::refusals(input, &considered, &steps);
     let deletes = deletes::deletes(input, &left);
@@ -142,6 +144,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     notes.extend(refuse::overridden(input));
     notes.extend(upgrade::notes(input));
     notes.extend(restarts);
+    notes.extend(going_on);
     Plan {
         format_version: FORMAT_VERSION,
         hosts: input.facts.keys().cloned().collect(),
@@ -201,6 +204,12 @@ fn consider_host<'a>(
     for resource in services {
         let entry = input.entry(&resource.address);
         let reads = service::reads(resource, resources, input);
+        if goes_on(resource, facts, entry, input) {
+            // The record says nothing of it either: the next plan looks at its start and its files again.
+            let one = Considered { resource, change: None, reads, outdated: None };
+            found.insert(resource.address.to_string(), one);
+            continue;
+        }
         let (values, outdated) = service::values(resource, facts, entry, &reads, &writes);
         let mut change = compare(resource, &values, entry, input);
         if let Some(change) = &mut change {
@@ -211,6 +220,32 @@ fn consider_host<'a>(
     }
     // Back into module order.
     considered.extend(resources.iter().filter_map(|resource| found.remove(&resource.address.to_string())));
+}
+
+/// `--keep-running`: a process of Synapse that runs and is in no record, whatever it was started with.
+fn goes_on(resource: &Resource, facts: &HostFacts, entry: Option<&Entry>, input: &Input<'_>) -> bool {
+    let Body::Service { unit, stage, .. } = &resource.body else { return false };
+    let synapse = matches!(stage, Stage::Main | Stage::Writer | Stage::Worker);
+    let runs = facts.units.get(unit).is_some_and(service::is_active);
+    input.allow.keep_running && synapse && entry.is_none() && runs
+}
+
+/// What goes on as it is, told once a host.
+fn going_on(considered: &[Considered<'_>], input: &Input<'_>) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in considered {
+        let host = one.resource.address.host.as_str();
+        let Some(facts) = input.facts.get(host) else { continue };
+        if goes_on(one.resource, facts, input.entry(&one.resource.address), input) {
+            *counts.entry(host).or_default() += 1;
+        }
+    }
+    let told = |(host, count): (&str, usize)| {
+        format!(
+            "{count} running process(es) on {host} go on with what they were started with; each takes this over when it next starts, all do with an apply without --keep-running"
+        )
+    };
+    counts.into_iter().map(told).collect()
 }
 
 fn compare(
@@ -255,12 +290,15 @@ fn explain_service(change: &mut Change, values: &values::Values, entry: Option<&
     let only = change.attributes.iter().all(|(name, ..)| of_files(name));
     if outdated && only && change.cause != Cause::Unmanaged {
         let reason = &change.reason;
-        let drift = reason.contains("somebody changed") || reason.contains("was started before");
+        // What synprov has no record of was started by whoever set it up: nobody went behind our back.
+        let recorded = entry.is_some();
+        let drift =
+            recorded && (reason.contains("somebody changed") || reason.contains("was started before"));
         change.cause = if drift { Cause::Drift } else { Cause::Intended };
     }
 }
 
-fn with_diff(mut change: Change, resource: &Resource, facts: &crate::facts::HostFacts) -> Change {
+fn with_diff(mut change: Change, resource: &Resource, facts: &HostFacts) -> Change {
     if let Body::File { path, content, .. } = &resource.body
         && change.attributes.iter().any(|(name, ..)| name == "content")
     {

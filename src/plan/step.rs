@@ -55,6 +55,19 @@ pub struct MadeDirectory {
     pub mode: String,
 }
 
+/// Where a secret lies before synprov has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenFrom {
+    /// Absolute path of the file.
+    pub path: String,
+    /// Where in it, if it is YAML.
+    pub key: Option<String>,
+    /// Python that has a reader of YAML, and the user that runs it.
+    pub python: String,
+    /// That user.
+    pub user: String,
+}
+
 /// A secret's file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SecretFile {
@@ -100,12 +113,16 @@ pub enum Action {
         /// What they should be.
         directories: Vec<MadeDirectory>,
     },
-    /// A new random secret, made on the host; never overwrites one.
+    /// A secret that no host has at its place yet: a new random one, or one that lay elsewhere. Never
+    /// overwrites one.
     GenerateSecret {
         /// Its file.
         file: SecretFile,
         /// `token` or `signing_key`.
         shape: String,
+        /// Where it lies; `None`: it is made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<TakenFrom>,
     },
     /// A secret brought from its origin through memory.
     PutSecret {
@@ -380,7 +397,11 @@ impl Action {
                 [only] => format!("make directory {}", only.path),
                 all => format!("make {} directories", all.len()),
             },
-            Action::GenerateSecret { file, .. } => format!("generate secret {}", file.name),
+            Action::GenerateSecret { file, from: None, .. } => format!("generate secret {}", file.name),
+            Action::GenerateSecret { file, from: Some(from), .. } => {
+                let key = from.key.as_ref().map(|key| format!(" ({key})")).unwrap_or_default();
+                format!("take over secret {} from {}{key}", file.name, from.path)
+            }
             Action::PutSecret { file, origin: Some(host) } => {
                 format!("put secret {} in place, value from {host}", file.name)
             }

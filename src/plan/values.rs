@@ -317,7 +317,7 @@ pub fn origins(input: &Input<'_>) -> BTreeMap<String, Option<Origin>> {
             // A value that was brought here wins: a rotation, or a rebuild.
             let here = input.controller_secrets.get(name);
             let origin = match node.source {
-                SecretSource::Generate if here.is_none() => {
+                SecretSource::Generate | SecretSource::Found(_) if here.is_none() => {
                     let hosts = main.into_iter().chain(input.facts.keys().map(String::as_str));
                     hosts
                         .filter_map(|host| Some((host, input.facts.get(host)?.secrets.get(name)?)))

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use super::roles::Role;
 use super::types::App;
-use crate::inventory::{Inventory, Lock, Pool};
+use crate::inventory::{Inventory, Lock, Pool, Units};
 
 /// A process with its name and host; nothing else is decided yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,12 +156,22 @@ pub(super) fn renamed(inventory: &Inventory, lock: &Lock) -> Lock {
 }
 
 /// systemd unit of a process. The first media process has a unit of its own without a number;
-/// `first_media` is that process' name.
-pub(super) fn unit(prefix: &str, name: &str, app: App, first_media: Option<&str>) -> String {
-    match app {
-        App::Homeserver => format!("{prefix}_main.service"),
-        App::MediaRepository if first_media == Some(name) => format!("{prefix}_media.service"),
-        App::MediaRepository => format!("{prefix}_media@{name}.service"),
-        App::GenericWorker => format!("{prefix}_generic_worker@{name}.service"),
+/// `first_media` is that process' name. `units` are names that were there before.
+pub(super) fn unit(prefix: &str, units: &Units, name: &str, app: App, first_media: Option<&str>) -> String {
+    let worker = |default: &str| match &units.worker {
+        Some(template) => format!("{}{name}.service", template.value),
+        None => format!("{prefix}_{default}@{name}.service"),
+    };
+    match (app, &units.main, &units.media) {
+        (App::Homeserver, Some(main), _) => format!("{}.service", main.value),
+        (App::Homeserver, None, _) => format!("{prefix}_main.service"),
+        (App::MediaRepository, _, Some(media)) if first_media == Some(name) => {
+            format!("{}.service", media.value)
+        }
+        (App::MediaRepository, ..) if first_media == Some(name) && units.worker.is_none() => {
+            format!("{prefix}_media.service")
+        }
+        (App::MediaRepository, ..) => worker("media"),
+        (App::GenericWorker, ..) => worker("generic_worker"),
     }
 }

@@ -53,6 +53,7 @@ pub use reach::{Reach, Source, reachability};
 pub use request::Request;
 pub use router::{RouteMatch, Router};
 pub use routes::{MAIN, MAS, MAS_SERVER};
+pub use sample::samples;
 pub use secrets::token_of;
 pub use types::*;
 
@@ -282,7 +283,13 @@ impl Draft<'_> {
             pool: seat.pool.clone(),
             host: seat.host.clone(),
             app,
-            unit: instances::unit(&self.prefix, &seat.name, app, self.first_media.as_deref()),
+            unit: instances::unit(
+                &self.prefix,
+                &self.inventory.synapse.units,
+                &seat.name,
+                app,
+                self.first_media.as_deref(),
+            ),
             client: self.client(seat, serves).filter(|_| serves),
             replication: self.replication(seat),
             runtime_directory: self.sockets.directory(&seat.name),

@@ -411,6 +411,11 @@ pub enum SecretShape {
 }
 
 impl Topology {
+    /// The main process.
+    pub fn main(&self) -> Option<&Instance> {
+        self.instances.iter().find(|instance| instance.app == App::Homeserver)
+    }
+
     /// Directory of the admin's own Python modules; `None` if there is no Python among the files.
     pub fn modules(&self) -> Option<String> {
         self.files.keys().any(|path| path.ends_with(".py")).then(|| super::process::modules(&self.root))

@@ -23,6 +23,44 @@ generate_secret() { # NAME PATH OWNER GROUP MODE SHAPE
     revision "$1" "$2"
 }
 
+# A file of somebody's is read as that somebody, so that root is not led to another one.
+read_found() { # PATH
+    local owner
+    [[ -f $1 && ! -L $1 ]] || { complain "$1 is no file"; return 1; }
+    owner=$(stat --printf %U -- "$1")
+    if [[ $owner == root ]]; then
+        safe_directory "${1%/*}" && cat -- "$1"
+    else
+        as_owner "$owner" "$(id -gn "$owner")" 'cat -- "$1"' "$1"
+    fi
+}
+
+# The text behind a key of a YAML file, by the reader that Synapse has.
+value_of='
+import sys, yaml
+value = yaml.safe_load(sys.stdin)
+for part in sys.argv[1].split("."):
+    value = value[int(part) if isinstance(value, list) else part]
+assert isinstance(value, (str, int)) and not isinstance(value, bool)
+sys.stdout.write(str(value))
+'
+
+# A secret that lay on the host before us: a file, or one value of it.
+take_secret() { # NAME PATH OWNER GROUP MODE FROM KEY USER PYTHON
+    if [[ -e $2 || -L $2 ]]; then complain "$2 exists; a secret is never overwritten"; return 1; fi
+    local value
+    if [[ -z $7 ]]; then
+        read_found "$6" > /dev/null || return 1
+        read_found "$6" | put_file "$2" "$3" "$4" "$5" || return 1
+    else
+        # What it would complain of might quote the file.
+        value=$(read_found "$6" | (cd / && setpriv --reuid="$8" --regid="$8" --init-groups -- "$9" -I -B -c "$value_of" "$7" 2> /dev/null))
+        if [[ -z $value ]]; then complain "$6 has no text at $7"; return 1; fi
+        printf %s "$value" | put_file "$2" "$3" "$4" "$5" || return 1
+    fi
+    revision "$1" "$2"
+}
+
 put_secret() { # NAME PATH OWNER GROUP MODE OFFSET LENGTH
     slice "$6" "$7" | put_file "$2" "$3" "$4" "$5" && revision "$1" "$2"
 }

@@ -47,6 +47,7 @@ fn synapse(topology: &Topology) -> Value {
         "root": topology.root,
         "user": topology.user,
         "prefix": topology.prefix,
+        "main_unit": topology.main().map_or("", |main| main.unit.as_str()),
         "config": topology.shared_config,
         "media": topology.media.path,
         "routes": topology.audited(),

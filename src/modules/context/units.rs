@@ -33,6 +33,10 @@ pub(super) fn files(topology: &Topology, here: &[&Instance]) -> Vec<Value> {
                 if let Some(readers) = entry["inputs_of"].as_array_mut() {
                     readers.push(json!(unit));
                 }
+                // Synapse's two entries are one program, told apart by `worker_app` in the configuration.
+                if instance.app == App::GenericWorker {
+                    entry["app"] = json!(instance.app);
+                }
             }
             None => out.push(json!({
                 "file": file,

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::step::{Action, MadeDirectory, SecretFile};
+use super::super::Considered;
+use super::super::change::Operation;
+use super::super::step::{Action, MadeDirectory, SecretFile, TakenFrom};
 use super::{Builder, UNIT_FILES, addresses, why};
+use crate::inventory::SecretSource;
 use crate::resource::Body;
 use crate::topology::SecretShape;
 
@@ -44,7 +47,23 @@ impl<'a> Builder<'a, '_> {
 
     fn directories(&mut self, host: &str, of_drop_ins: bool) {
         let (mut ones, mut made) = (Vec::new(), Vec::new());
-        for one in self.changed(host) {
+        let mut changed = self.changed(host);
+        // What is there and is to be somebody's: what is in it first, while root still owns the way there.
+        let given_away = |one: &&Considered<'_>| {
+            let there = one.change.as_ref().is_some_and(|change| change.operation == Operation::Update);
+            there && matches!(&one.resource.body, Body::Directory { owner, .. } if owner != "root")
+        };
+        let depth = |one: &&Considered<'_>| one.resource.address.name.matches('/').count();
+        let new = |one: &&Considered<'_>| {
+            one.change.as_ref().is_some_and(|change| change.operation == Operation::Create)
+        };
+        // New ones last, as declared: they may lie in these.
+        changed.sort_by_key(|one| match (new(one), given_away(one)) {
+            (true, _) => (2, 0),
+            (false, true) => (1, usize::MAX - depth(one)),
+            (false, false) => (0, 0),
+        });
+        for one in changed {
             if let Body::Directory { path, owner, group, mode, .. } = &one.resource.body
                 && path.starts_with(UNIT_FILES) == of_drop_ins
             {
@@ -87,7 +106,16 @@ impl<'a> Builder<'a, '_> {
                         Some(SecretShape::SigningKey) => "signing_key",
                         _ => "token",
                     };
-                    let action = Action::GenerateSecret { file, shape: shape.to_owned() };
+                    let from = match self.input.topology.secrets.get(name).map(|node| &node.source) {
+                        Some(SecretSource::Found(from)) => Some(TakenFrom {
+                            path: from.path.clone(),
+                            key: from.key.clone(),
+                            python: format!("{}/bin/python", self.input.topology.venv.path),
+                            user: self.input.topology.user.clone(),
+                        }),
+                        _ => None,
+                    };
+                    let action = Action::GenerateSecret { file, shape: shape.to_owned(), from };
                     let id = self.push(host, action, "no host has it yet", completes);
                     made.insert(name.clone(), id);
                 } else {
