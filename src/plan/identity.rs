@@ -47,7 +47,7 @@ pub(super) fn lost_secrets(input: &Input<'_>, steps: &[Step]) -> Vec<Refusal> {
         .find(|(_, facts)| facts.postgresql.as_ref().is_some_and(|found| found.holds.is_some()));
     let mut seen = BTreeSet::new();
     for step in steps {
-        let Action::GenerateSecret { file, .. } = &step.action else { continue };
+        let Action::GenerateSecret { file, from, .. } = &step.action else { continue };
         if !seen.insert(&file.name) {
             continue;
         }
@@ -62,7 +62,9 @@ pub(super) fn lost_secrets(input: &Input<'_>, steps: &[Step]) -> Vec<Refusal> {
                 format!("secret {} existed ({}) and is gone from every host", file.name, file.path),
                 "put it back (`synprov secrets import`, or from a backup); a new one would lock out what knows the old one, so synprov never makes one",
             ));
-        } else if let Some((host, _)) = database.filter(|_| KNOWN_OUTSIDE.contains(&file.name.as_str())) {
+        } else if let Some((host, _)) =
+            database.filter(|_| from.is_none() && KNOWN_OUTSIDE.contains(&file.name.as_str()))
+        {
             refusals.push(refusal(
                 host,
                 format!("the database was in use, and its secret {} is on no host", file.name),
