@@ -6,6 +6,7 @@
 // Clippy takes only `#[test]` functions for tests, not the helpers beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod adopting;
 mod back;
 mod causes;
 mod control;
