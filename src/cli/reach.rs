@@ -60,7 +60,12 @@ pub fn privilege(
     arguments: &ReachArgs,
     output: &Output,
 ) -> Result<Privilege, Exit> {
-    let by = loaded.inventory.hosts.get(name).map_or(Become::No, |host| host.r#become);
+    let host = loaded.inventory.hosts.get(name);
+    privilege_by(host.map_or(Become::No, |host| host.r#become), arguments, output)
+}
+
+/// The same by this word of a host.
+pub fn privilege_by(by: Become, arguments: &ReachArgs, output: &Output) -> Result<Privilege, Exit> {
     if by == Become::No {
         return Ok(Privilege::default());
     }

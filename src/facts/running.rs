@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 
 use super::conversation::{Conversation, Heard, HostError, clean};
+use super::privilege::Privilege;
 use crate::transport::{Target, Transport};
 
 const SCRIPT: &str = include_str!("import.sh");
@@ -19,10 +20,14 @@ const LONGEST: usize = 32 << 20;
 const MOST: usize = 50_000;
 
 /// The lines of its answer, the last one (`end import`) included.
-pub fn ask(target: &Target, become_root: bool, transport: &dyn Transport) -> Result<Vec<String>, HostError> {
+pub fn ask(
+    target: &Target,
+    privilege: &Privilege,
+    transport: &dyn Transport,
+) -> Result<Vec<String>, HostError> {
     let mut session = transport.connect(target)?;
     let request = format!("{}\n", base64::engine::general_purpose::STANDARD.encode(PROGRAM));
-    let mut conversation = Conversation::start(session.as_mut(), become_root, SCRIPT, &request)?;
+    let mut conversation = Conversation::start(session.as_mut(), privilege, SCRIPT, &request)?;
     let until = Instant::now() + DEADLINE;
     let (mut lines, mut bytes) = (Vec::new(), 0_usize);
     loop {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ImportArgs, tell};
 use crate::cli::{Exit, Output, ReachArgs, hosts, reach};
+use crate::facts::Privilege;
 use crate::facts::running::ask;
 use crate::import::{Reached, found, name_like, write};
 use crate::inventory;
@@ -23,9 +24,12 @@ pub fn run(arguments: &ImportArgs, host: &str, output: &Output) -> Exit {
         output.error(&format!("{} exists already", there.display()), Some(help));
         return Exit::Error;
     }
-    let Some((reached, target, become_root)) = reached(arguments, host, output) else { return Exit::Usage };
+    let (reached, target, privilege) = match reached(arguments, host, output) {
+        Ok(reached) => reached,
+        Err(exit) => return exit,
+    };
     let transport = transport::choose(&target.address);
-    let lines = match ask(&target, become_root, transport.as_ref()) {
+    let lines = match ask(&target, &privilege, transport.as_ref()) {
         Ok(lines) => lines,
         Err(error) => {
             let errors = [(reached.name, error)];
@@ -69,7 +73,7 @@ fn reached(
     arguments: &ImportArgs,
     host: &str,
     output: &Output,
-) -> Option<(Reached, transport::Target, bool)> {
+) -> Result<(Reached, transport::Target, Privilege), Exit> {
     let (user, address) = match host.rsplit_once('@') {
         Some((user, address)) => (Some(user), address),
         None => (None, host),
@@ -98,8 +102,9 @@ fn reached(
     let (read, found) = inventory::parse(&text);
     let Some(host) = read.as_ref().and_then(|read| read.hosts.get(&name)).filter(|_| found.is_empty()) else {
         output.findings(&found, "the command line", &text);
-        return None;
+        return Err(Exit::Usage);
     };
     let arguments = ReachArgs { timeout: arguments.timeout, ..ReachArgs::default() };
-    Some((reached, reach::of(host, &name, &arguments), host.r#become))
+    let privilege = reach::privilege_by(host.r#become, &arguments, output)?;
+    Ok((reached, reach::of(host, &name, &arguments), privilege))
 }
