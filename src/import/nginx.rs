@@ -143,10 +143,11 @@ impl Nginx {
         for location in &self.locations {
             match &location.matcher {
                 Matcher::Exact(text) if text == path => return Some(location),
-                Matcher::Prefix { text, last } if path.starts_with(text.as_str()) => {
-                    if longest.is_none_or(|(_, length, _)| text.len() > length) {
-                        longest = Some((location, text.len(), *last));
-                    }
+                Matcher::Prefix { text, last }
+                    if path.starts_with(text.as_str())
+                        && longest.is_none_or(|(_, length, _)| text.len() > length) =>
+                {
+                    longest = Some((location, text.len(), *last));
                 }
                 _ => {}
             }

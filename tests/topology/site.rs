@@ -31,6 +31,7 @@ impl Site {
                 root: None,
                 user: None,
                 prefix: None,
+                units: synprov::inventory::Units::default(),
                 config: ConfigMap::default(),
                 secrets: IndexMap::new(),
                 appservices: IndexMap::new(),
