@@ -72,6 +72,7 @@ fn production() -> Inventory {
             root: None,
             user: None,
             prefix: None,
+            units: synprov::inventory::Units::default(),
             config: config(
                 json!({
                     "email": {"smtp_host": "mail.real.example", "smtp_pass": {"secret": "smtp"}},
