@@ -165,7 +165,7 @@ fn undefined_names_are_told_with_what_there_is() {
         "format: 1\nresources:\n  - {kind: user, name: \"{{ synapse.usr }}\", home: \"{{ nothing.at.all }}\"}\n",
         &[
             "module file mine/module.yaml, resource 1, name: synapse.usr is not defined | synapse has: server_name, \
-           version, root, user, prefix, config, media, routes, write_paths, mount_unit, file_sd",
+           version, root, user, prefix, main_unit, config, media, routes, write_paths, mount_unit, file_sd",
         ],
     );
     check(
