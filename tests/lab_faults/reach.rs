@@ -73,13 +73,13 @@ pub fn redis_is_firewalled(site: &Site) {
         .says("hs2: restart matrix_generic_worker@sync.service failed")
         .says("matrix_generic_worker@sync.service is not ready after 8 s: waited until Redis at")
         .says(&format!("Redis at {redis}:6380 can be reached from this host"))
-        .says(" 1 not begun.");
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+        .says("The way back to generation ");
+    assert!(began.elapsed() < Duration::from_secs(180), "{:?}", began.elapsed());
     // What depends on the gate was not touched.
     assert_eq!(site.state("hs2", "matrix_generic_worker@sync2.service"), "active");
-    let left =
-        ["sync", "sync2"].map(|name| format!("hs2 update intended matrix_generic_worker@{name}.service"));
-    assert_eq!(site.plan(0).changes(), left, "still owed, and by nobody else");
+    let left = site.plan(0).changes();
+    let due = |change: &String| change.contains("matrix_generic_worker@sync.service");
+    assert!(left.iter().any(due) && !left.iter().any(|change| change.contains("drift")), "{left:?}");
     drop(wall);
     site.apply();
     site.is_settled();
