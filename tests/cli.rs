@@ -478,3 +478,19 @@ fn only_the_deployments_own_secrets_can_be_rotated() {
         .code(64)
         .stderr(predicate::str::contains("there is no secret \"nonsense\""));
 }
+
+#[test]
+fn every_schema_is_printed_by_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        let name = file.strip_suffix(".schema.json").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        synprov(directory.path()).args(["schema", name]).assert().code(0).stdout(text);
+        seen += 1;
+    }
+    assert!(seen > 5);
+}

@@ -38,8 +38,10 @@ enum SchemaOf {
     Check,
     Plan,
     Apply,
+    Drift,
     Route,
     Status,
+    History,
 }
 
 const SCHEMA_HELP: &str = "\
@@ -60,8 +62,10 @@ impl SchemaOf {
             SchemaOf::Check => include_str!("../../schema/check.schema.json"),
             SchemaOf::Plan => include_str!("../../schema/plan.schema.json"),
             SchemaOf::Apply => include_str!("../../schema/apply.schema.json"),
+            SchemaOf::Drift => include_str!("../../schema/drift.schema.json"),
             SchemaOf::Route => include_str!("../../schema/route.schema.json"),
             SchemaOf::Status => include_str!("../../schema/status.schema.json"),
+            SchemaOf::History => include_str!("../../schema/history.schema.json"),
         }
     }
 }

@@ -161,7 +161,7 @@ impl OpenSshSession {
     fn ssh(&self) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(self.target.client.config.arguments());
-        ssh.arg("-S").arg(self.directory.path().join("master"));
+        ssh.arg("-S").arg(doubled(&self.directory.path().join("master")));
         for option in [
             "RemoteCommand=none",
             "RequestTTY=no",
