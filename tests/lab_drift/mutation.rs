@@ -100,7 +100,15 @@ pub fn heal(site: &Site) {
                 let _ = site.lab.exec(crate::site::HOST, &["bash", "-c", command]);
             }
         }
-        let answer = site.run(&["apply", "--yes", "--adopt", "--allow-datastore-restart", "--diff", "none"]);
+        let answer = site.run(&[
+            "apply",
+            "--yes",
+            "--adopt",
+            "--allow-deletes",
+            "--allow-datastore-restart",
+            "--diff",
+            "none",
+        ]);
         if answer.code != 0 {
             eprintln!("could not be healed (exit {}):\n{}", answer.code, answer.all());
         }

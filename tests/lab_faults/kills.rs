@@ -68,7 +68,7 @@ struct Killed {
 /// Starts an apply and kills it `delay` after step `step` began.
 fn kill(site: &Site, step: usize, delay: Duration) -> Killed {
     let mut child = site
-        .command(&["apply", "--yes", "--diff", "none"])
+        .command(&["apply", "--yes", "--allow-deletes", "--diff", "none"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

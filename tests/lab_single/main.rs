@@ -88,7 +88,15 @@ fn lab_one_host_and_what_happens_to_it() {
 /// Back to the inventory of all scenarios, so that one failure is one failure.
 fn heal(site: &Site) {
     site.write(INVENTORY);
-    let answer = site.run(&["apply", "--yes", "--adopt", "--allow-datastore-restart", "--diff", "none"]);
+    let answer = site.run(&[
+        "apply",
+        "--yes",
+        "--adopt",
+        "--allow-deletes",
+        "--allow-datastore-restart",
+        "--diff",
+        "none",
+    ]);
     if answer.code != 0 {
         eprintln!("could not be healed (exit {}):\n{}", answer.code, answer.all());
     }

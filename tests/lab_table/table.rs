@@ -146,8 +146,15 @@ impl Table {
             wire.mend();
         }
         self.write(&[]);
-        let answer =
-            self.site.run(&["apply", "--yes", "--adopt", "--allow-datastore-restart", "--diff", "none"]);
+        let answer = self.site.run(&[
+            "apply",
+            "--yes",
+            "--adopt",
+            "--allow-deletes",
+            "--allow-datastore-restart",
+            "--diff",
+            "none",
+        ]);
         if answer.code != Some(0) {
             eprintln!("could not be healed: {}", answer.text);
         }

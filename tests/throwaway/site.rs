@@ -142,7 +142,7 @@ impl Site {
     /// Applies without asking; has to succeed.
     #[track_caller]
     pub fn apply(&self) -> Answer {
-        self.run(&["apply", "--yes", "--diff", "none"]).exits(0)
+        self.run(&["apply", "--yes", "--allow-deletes", "--diff", "none"]).exits(0)
     }
 
     /// Nothing must be left to do.
