@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::load::Loaded;
 use super::{Exit, Output, ReachArgs, become_password};
 use crate::facts::Privilege;
-use crate::inventory::{Become, Host, Means};
-use crate::transport::{self, Client, Config, Target};
+use crate::inventory::{Become, Host};
+use crate::transport::{Client, Config, Target};
 
 /// What the transport needs to know of a host. What the inventory leaves open, ssh's configuration may fill in.
 ///
@@ -37,11 +37,7 @@ pub fn of(host: &Host, name: &str, arguments: &ReachArgs) -> Target {
 
 fn client(host: &Host, arguments: &ReachArgs) -> Client {
     Client {
-        means: match host.transport {
-            Means::Auto => transport::Means::Auto,
-            Means::Ssh2 => transport::Means::Ssh2,
-            Means::OpenSsh => transport::Means::OpenSsh,
-        },
+        means: host.transport,
         config: match &arguments.ssh_config {
             None => Config::Default,
             Some(file) if file.as_os_str() == "none" => Config::None,

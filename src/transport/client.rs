@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use super::known_hosts::{self, KnownHosts};
 use super::{Error, Target};
+use crate::inventory::Means;
 
 /// How OpenSSH's client takes part in reaching a host.
 #[derive(Debug, Clone, Default)]
@@ -23,18 +24,6 @@ pub struct Client {
     pub port_is_default: bool,
     /// The target's user is a default that the configuration may change.
     pub user_is_default: bool,
-}
-
-/// Which implementation of SSH speaks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Means {
-    /// libssh2 where it can do what the configuration asks for, else OpenSSH's client.
-    #[default]
-    Auto,
-    /// libssh2.
-    Ssh2,
-    /// OpenSSH's client.
-    OpenSsh,
 }
 
 /// Where the configuration of OpenSSH's client is.

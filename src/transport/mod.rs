@@ -1,6 +1,6 @@
 //! Bytes to and from one host: connect once, run a command, speak with it.
 //!
-//! A transport knows nothing of facts, plans or steps, and no inventory: a [`Target`] says all.
+//! A transport knows nothing of facts, plans or steps, and no inventory but its word for who speaks: a [`Target`] says all.
 //! Every wait has a deadline. Every failure is an [`Error`] whose text says what to do.
 //!
 //! What a command may contain: sshd gives it to the user's login shell, whichever that is. A command
@@ -8,6 +8,7 @@
 //! is at the caller's risk. Must never be here: retries (the caller knows what is safe to repeat), a way
 //! to switch host-key checks off, and secrets inside a command.
 
+mod attempt;
 mod auth;
 mod child;
 mod client;
@@ -15,6 +16,7 @@ mod command;
 mod counters;
 mod dial;
 mod host_key;
+mod jump;
 mod known_hosts;
 mod local;
 mod openssh;
@@ -25,7 +27,8 @@ mod wait;
 
 use std::time::Duration;
 
-pub use client::{Client, Config, Means};
+pub use crate::inventory::Means;
+pub use client::{Client, Config};
 pub use command::{CommandError, remote_command};
 pub use counters::Counters;
 pub use local::Local;

@@ -12,28 +12,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
+use super::attempt::{Attempt, OpenSshExec};
 use super::child::ChildExec;
 use super::client::{INSTALL, sentence};
 use super::dial::{address, bare, seconds};
+use super::jump::{proxy, quoted};
 use super::known_hosts;
-use super::{Counters, Error, Event, Exec, Session, Target, Transport};
+use super::{Counters, Error, Exec, Session, Target, Transport};
 
 /// Seconds for which a master outlives a synprov that was killed.
 const PERSIST: &str = "ControlPersist=60";
 /// How often a child is looked at whose end has no descriptor.
 const NAP: Duration = Duration::from_millis(5);
-/// The status of ssh itself, not of the command (ssh(1), EXIT STATUS).
-const SSH_FAILED: i32 = 255;
 
 /// OpenSSH's client.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenSsh;
 
-struct OpenSshSession {
+/// A logged-in master connection.
+pub(super) struct OpenSshSession {
     directory: tempfile::TempDir,
-    target: Target,
+    pub(super) target: Target,
     counters: Counters,
 }
 
@@ -102,58 +101,6 @@ fn option(key: &str, files: &[PathBuf]) -> OsString {
         option.push("\"");
     }
     option
-}
-
-/// A path in which ssh finds no token.
-fn doubled(file: &Path) -> String {
-    file.display().to_string().replace('%', "%%")
-}
-
-/// A ProxyCommand through jump hosts. ⚑ Not `-J`: the ssh that it starts knows nothing of BatchMode and would ask
-/// the terminal.
-fn proxy(config: &[OsString], jump: &[String], accept_new: bool) -> Option<String> {
-    let (last, before) = jump.split_last()?;
-    let strict = if accept_new { "accept-new" } else { "yes" };
-    let mut words = vec!["ssh".to_owned()];
-    words.extend(config.iter().map(|word| quoted(&word.to_string_lossy())));
-    for option in ["BatchMode=yes", "ServerAliveInterval=15", "ClearAllForwardings=yes"] {
-        words.extend(["-o".to_owned(), option.to_owned()]);
-    }
-    words.extend(["-o".to_owned(), format!("StrictHostKeyChecking={strict}")]);
-    if let Some(inner) = proxy(config, before, accept_new) {
-        words.extend(["-o".to_owned(), quoted(&format!("ProxyCommand={inner}"))]);
-    }
-    let (user, host) = last.split_once('@').map_or((None, last.as_str()), |(user, host)| (Some(user), host));
-    if let Some(user) = user {
-        words.extend(["-l".to_owned(), quoted(user)]);
-    }
-    let (host, port) = host_and_port(host);
-    if let Some(port) = port {
-        words.extend(["-p".to_owned(), port.to_owned()]);
-    }
-    // What the shell and the outer ssh make of the inner command's own tokens.
-    let command = words.join(" ").replace('%', "%%");
-    Some(format!("{command} -W '[%h]:%p' -- {}", quoted(host)))
-}
-
-/// `HOST`, `HOST:PORT`, `[IPV6]:PORT`, `IPV6`.
-fn host_and_port(text: &str) -> (&str, Option<&str>) {
-    if let Some((host, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return (host, rest.strip_prefix(':'));
-    }
-    match text.split_once(':') {
-        Some((host, port)) if !port.contains(':') => (host, Some(port)),
-        _ => (text, None),
-    }
-}
-
-/// One word for any shell: single quotes, which sh, fish and csh read alike but for what cannot stand in a name.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+,=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl OpenSshSession {
@@ -232,7 +179,7 @@ impl OpenSshSession {
     }
 
     /// Whether the master still answers.
-    fn lives(&self) -> bool {
+    pub(super) fn lives(&self) -> bool {
         self.control("check")
     }
 
@@ -287,7 +234,7 @@ fn refused(target: &Target, stderr: &[u8]) -> Error {
 }
 
 impl OpenSshSession {
-    fn start(&self, command: &str) -> Result<ChildExec, Error> {
+    pub(super) fn start(&self, command: &str) -> Result<ChildExec, Error> {
         let mut ssh = self.ssh();
         // Without its master it must not log in anew.
         for option in ["ControlMaster=no", "BatchMode=yes", "ProxyCommand=false", "EscapeChar=none"] {
@@ -298,7 +245,7 @@ impl OpenSshSession {
             .map_err(|error| self.not_started(error.to_string(), "can this machine start another process?"))
     }
 
-    fn not_started(&self, reason: String, help: &str) -> Error {
+    pub(super) fn not_started(&self, reason: String, help: &str) -> Error {
         Error::Exec { address: address(&self.target), reason, help: help.to_owned() }
     }
 }
@@ -328,141 +275,7 @@ impl Drop for OpenSshSession {
     }
 }
 
-/// What it takes to start a command again that the host has not begun. ⚑ sshd counts a command that has ended
-/// (MaxSessions) until it next looks around, and only the client's stderr tells that it refused the next one.
-struct Attempt {
-    command: String,
-    sent: Zeroizing<Vec<u8>>,
-    closed: bool,
-    stderr: Vec<u8>,
-    pauses: std::vec::IntoIter<u64>,
-}
-
-impl Attempt {
-    fn new(command: &str) -> Self {
-        let pauses = vec![10, 20, 40, 80, 150, 200].into_iter();
-        let (command, sent) = (command.to_owned(), Zeroizing::default());
-        Self { command, sent, closed: false, stderr: Vec::new(), pauses }
-    }
-
-    /// Whether what stands on stderr so far may be the client's own word about a refusal.
-    fn refused(&self) -> bool {
-        const WORD: &[u8] = b"mux_client_request_session";
-        let length = WORD.len().min(self.stderr.len());
-        self.stderr[..length] == WORD[..length]
-    }
-}
-
-struct OpenSshExec<'a> {
-    exec: ChildExec,
-    session: &'a OpenSshSession,
-    /// `None` once the host has begun, or if nothing can be in its way.
-    attempt: Option<Attempt>,
-}
-
-impl OpenSshExec<'_> {
-    /// Starts anew what the host refused to begin.
-    fn again(&mut self, mut attempt: Attempt) -> Result<(), Error> {
-        let Some(pause) = attempt.pauses.next() else {
-            return Err(self.session.not_started(
-                "the host does not open a channel".to_owned(),
-                "another command may still run on this connection (MaxSessions), or the user may run none",
-            ));
-        };
-        std::thread::sleep(Duration::from_millis(pause));
-        self.exec = self.session.start(&attempt.command)?;
-        self.exec.send(&attempt.sent)?;
-        if attempt.closed {
-            self.exec.close_stdin()?;
-        }
-        attempt.stderr.clear();
-        self.attempt = Some(attempt);
-        Ok(())
-    }
-
-    fn ended(&self, status: Option<i32>) -> Result<Event, Error> {
-        match status {
-            Some(SSH_FAILED) if !self.session.lives() => Err(Error::Lost {
-                address: address(&self.session.target),
-                reason: "it was closed by the host or on the way".to_owned(),
-            }),
-            // A command that a signal ended has this status, too.
-            Some(SSH_FAILED) => Ok(Event::Exit(None)),
-            status => Ok(Event::Exit(status)),
-        }
-    }
-}
-
-impl Exec for OpenSshExec<'_> {
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if let Some(attempt) = &mut self.attempt {
-            attempt.sent.extend_from_slice(bytes);
-        }
-        self.exec.send(bytes)
-    }
-
-    fn close_stdin(&mut self) -> Result<(), Error> {
-        if let Some(attempt) = &mut self.attempt {
-            attempt.closed = true;
-        }
-        self.exec.close_stdin()
-    }
-
-    fn next(&mut self, wait: Duration) -> Result<Event, Error> {
-        let until = Instant::now() + wait;
-        loop {
-            let event = self.exec.next(until.saturating_duration_since(Instant::now()))?;
-            let Some(mut attempt) = self.attempt.take() else {
-                return if let Event::Exit(status) = event { self.ended(status) } else { Ok(event) };
-            };
-            match event {
-                Event::Idle => {
-                    self.attempt = Some(attempt);
-                    return Ok(Event::Idle);
-                }
-                Event::Stderr(bytes) => {
-                    attempt.stderr.extend_from_slice(&bytes);
-                    if !attempt.refused() {
-                        return Ok(Event::Stderr(attempt.stderr));
-                    }
-                    self.attempt = Some(attempt);
-                }
-                Event::Exit(Some(SSH_FAILED)) if !attempt.stderr.is_empty() && self.session.lives() => {
-                    self.again(attempt)?;
-                }
-                Event::Exit(status) => return self.ended(status),
-                stdout => return Ok(stdout),
-            }
-        }
-    }
-
-    fn unsent(&self) -> usize {
-        self.exec.unsent()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{host_and_port, proxy, quoted};
-
-    #[test]
-    fn jumps_nest() {
-        assert_eq!(proxy(&[], &[], false), None);
-        let one = proxy(&[], &["admin@bastion:2222".to_owned()], false).unwrap_or_default();
-        assert!(one.ends_with("-l admin -p 2222 -W '[%h]:%p' -- bastion"), "{one}");
-        let two = proxy(&[], &["a".to_owned(), "b".to_owned()], false).unwrap_or_default();
-        assert!(two.contains("[%%h]:%%p") && two.ends_with("-W '[%h]:%p' -- b"), "{two}");
-        let three = proxy(&[], &["a".to_owned(), "b".to_owned(), "c".to_owned()], false).unwrap_or_default();
-        assert!(three.contains("[%%%%h]:%%%%p"), "{three}");
-    }
-
-    #[test]
-    fn addresses_of_jumps() {
-        assert_eq!(host_and_port("h"), ("h", None));
-        assert_eq!(host_and_port("h:22"), ("h", Some("22")));
-        assert_eq!(host_and_port("fd00::1"), ("fd00::1", None));
-        assert_eq!(host_and_port("[fd00::1]:22"), ("fd00::1", Some("22")));
-        assert_eq!(host_and_port("[fd00::1]"), ("fd00::1", None));
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
+/// A path in which ssh finds no token.
+fn doubled(file: &Path) -> String {
+    file.display().to_string().replace('%', "%%")
 }

@@ -12,6 +12,8 @@
 mod answer;
 mod certificate;
 mod formats;
+#[path = "../throwaway/heal.rs"]
+mod heal;
 mod mutation;
 mod mutations;
 #[path = "../throwaway/sample.rs"]

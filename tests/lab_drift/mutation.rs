@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::heal::HEAL;
 use crate::site::Site;
 
 /// A mutation.
@@ -100,15 +101,7 @@ pub fn heal(site: &Site) {
                 let _ = site.lab.exec(crate::site::HOST, &["bash", "-c", command]);
             }
         }
-        let answer = site.run(&[
-            "apply",
-            "--yes",
-            "--adopt",
-            "--allow-deletes",
-            "--allow-datastore-restart",
-            "--diff",
-            "none",
-        ]);
+        let answer = site.run(&HEAL);
         if answer.code != 0 {
             eprintln!("could not be healed (exit {}):\n{}", answer.code, answer.all());
         }

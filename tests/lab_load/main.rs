@@ -12,6 +12,8 @@ mod changes;
 mod load;
 #[path = "../throwaway/sample.rs"]
 mod sample;
+#[path = "../throwaway/scenarios.rs"]
+mod scenarios;
 mod senders;
 #[path = "../throwaway/mod.rs"]
 #[allow(dead_code)]
@@ -20,11 +22,7 @@ mod throwaway;
 #[allow(dead_code)]
 mod world;
 
-use std::panic::catch_unwind;
-use std::time::Instant;
-
-/// A scenario: its name, and what happens.
-type Scenario = (&'static str, fn());
+use scenarios::Scenario;
 
 const SCENARIOS: &[Scenario] = &[
     ("all workers of pools change, two come, one goes", changes::options_of_all_workers),
@@ -35,18 +33,7 @@ const SCENARIOS: &[Scenario] = &[
 #[test]
 #[ignore = "lab: needs root and podman"]
 fn lab_nobody_notices() {
-    let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
-    let chosen = sample::chosen(&names, &[], 1);
-    let mut failed = Vec::new();
-    for ((name, scenario), _) in SCENARIOS.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
-        let began = Instant::now();
-        let word = if catch_unwind(scenario).is_ok() { "ok" } else { "FAILED" };
-        eprintln!("{word:6} {name} ({:.0} s)", began.elapsed().as_secs_f32());
-        if word != "ok" {
-            failed.push(*name);
-        }
-    }
-    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+    scenarios::walk(SCENARIOS);
 }
 
 /// Nothing is left to do for the inventory of a directory.

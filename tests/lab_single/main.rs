@@ -9,6 +9,8 @@
 mod answer;
 mod changes;
 mod drift;
+#[path = "../throwaway/heal.rs"]
+mod heal;
 mod quiet;
 mod runs;
 #[path = "../throwaway/sample.rs"]
@@ -24,6 +26,7 @@ mod throwaway;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use heal::HEAL;
 use site::{INVENTORY, Site};
 
 /// A scenario: its name, and what happens.
@@ -88,15 +91,7 @@ fn lab_one_host_and_what_happens_to_it() {
 /// Back to the inventory of all scenarios, so that one failure is one failure.
 fn heal(site: &Site) {
     site.write(INVENTORY);
-    let answer = site.run(&[
-        "apply",
-        "--yes",
-        "--adopt",
-        "--allow-deletes",
-        "--allow-datastore-restart",
-        "--diff",
-        "none",
-    ]);
+    let answer = site.run(&HEAL);
     if answer.code != 0 {
         eprintln!("could not be healed (exit {}):\n{}", answer.code, answer.all());
     }

@@ -12,6 +12,8 @@ mod chain;
 mod controller;
 mod disks;
 mod fault;
+#[path = "../throwaway/heal.rs"]
+mod heal;
 mod links;
 mod machines;
 mod people;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use synprov::lab::Flavour;
 
+use crate::heal::HEAL;
 use crate::running::Running;
 use crate::site::{Beginning, Site, replaced};
 use crate::watch;
@@ -146,15 +147,7 @@ impl Table {
             wire.mend();
         }
         self.write(&[]);
-        let answer = self.site.run(&[
-            "apply",
-            "--yes",
-            "--adopt",
-            "--allow-deletes",
-            "--allow-datastore-restart",
-            "--diff",
-            "none",
-        ]);
+        let answer = self.site.run(&HEAL);
         if answer.code != Some(0) {
             eprintln!("could not be healed: {}", answer.text);
         }

@@ -15,17 +15,15 @@ mod process;
 mod proxies;
 #[path = "../throwaway/sample.rs"]
 mod sample;
+#[path = "../throwaway/scenarios.rs"]
+mod scenarios;
 mod table;
 #[path = "../throwaway/mod.rs"]
 #[allow(dead_code)]
 mod throwaway;
 mod world;
 
-use std::panic::catch_unwind;
-use std::time::Instant;
-
-/// A scenario: its name, and what happens.
-type Scenario = (&'static str, fn());
+use scenarios::Scenario;
 
 const SCENARIOS: &[Scenario] = &[
     ("everything on workers: behind nginx, against a lone main", every::nginx_and_the_table),
@@ -44,16 +42,5 @@ const SCENARIOS: &[Scenario] = &[
 #[test]
 #[ignore = "lab: needs root and podman"]
 fn lab_whole_homeservers() {
-    let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
-    let chosen = sample::chosen(&names, &[], 1);
-    let mut failed = Vec::new();
-    for ((name, scenario), _) in SCENARIOS.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
-        let began = Instant::now();
-        let word = if catch_unwind(scenario).is_ok() { "ok" } else { "FAILED" };
-        eprintln!("{word:6} {name} ({:.0} s)", began.elapsed().as_secs_f32());
-        if word != "ok" {
-            failed.push(*name);
-        }
-    }
-    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+    scenarios::walk(SCENARIOS);
 }
