@@ -117,7 +117,11 @@ fn plan_of_an_unreachable_host_is_incomplete_and_says_so() {
         .args(["plan", "--timeout", "5"])
         .assert()
         .code(3)
-        .stdout(predicate::str::contains("1 host could not be asked"))
+        .stdout(
+            predicate::str::contains("1 host could not be asked")
+                .and(predicate::str::contains("No changes").not())
+                .and(predicate::str::contains("Nothing is known.")),
+        )
         .stderr(
             predicate::str::contains("hs1")
                 .and(predicate::str::contains("127.0.0.1:1"))

@@ -99,6 +99,9 @@ pub fn summary(plan: &Plan, unreachable: usize) -> String {
         1 => " 1 host could not be asked: this answer is incomplete.".to_owned(),
         n => format!(" {n} hosts could not be asked: this answer is incomplete."),
     };
+    if plan.hosts.is_empty() && unreachable > 0 {
+        return format!("Nothing is known.{missing}");
+    }
     if plan.is_empty() {
         let hosts = plan.hosts.len();
         let hosts = if hosts == 1 { "1 host is".to_owned() } else { format!("{hosts} hosts are") };

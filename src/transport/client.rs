@@ -247,6 +247,12 @@ pub(super) fn sentence(stderr: &[u8]) -> String {
         .map(|line| line.trim_matches(|c: char| c.is_control() || c.is_whitespace() || c == '@'))
         .filter(|line| !line.is_empty() && !line.starts_with("debug"))
         .collect();
+    // When the way is barred, what ssh says of its own end of the pipe tells nothing.
+    let echo = |line: &&&str| {
+        line.starts_with("kex_exchange_identification:") || line.starts_with("Connection closed by UNKNOWN")
+    };
+    let telling: Vec<&str> = lines.iter().filter(|line| !echo(line)).copied().collect();
+    let lines = if telling.is_empty() { lines } else { telling };
     let clean: String = lines.join("; ").chars().filter(|c| !c.is_control()).collect();
     let clean = clean.trim_end_matches('.').to_owned();
     match clean.char_indices().nth(400) {
@@ -278,5 +284,8 @@ mod tests {
         assert_eq!(sentence(b"\x1b[31m\n"), "[31m");
         assert!(sentence("ä".repeat(5000).as_bytes()).chars().count() < 500);
         assert_eq!(sentence(b""), "it says nothing");
+        let barred = "ssh: connect to host b port 1: Connection refused\nkex_exchange_identification: Connection closed\n\
+                      Connection closed by UNKNOWN port 65535\n";
+        assert_eq!(sentence(barred.as_bytes()), "ssh: connect to host b port 1: Connection refused");
     }
 }

@@ -203,7 +203,11 @@ fn refused(target: &Target, stderr: &[u8]) -> Error {
     let all = String::from_utf8_lossy(stderr);
     let Target { user, port, .. } = target;
     let address = address(target);
-    let compare = format!("compare: ssh -v -p {port} {user}@{}", bare(&target.address));
+    let jump = match target.client.jump.join(",") {
+        none if none.is_empty() => none,
+        jump => format!("-J {jump} "),
+    };
+    let compare = format!("compare: ssh -v {jump}-p {port} {user}@{}", bare(&target.address));
     if all.contains("Host key verification failed") {
         let help = if all.contains("has changed") || all.contains("revoked") {
             "another machine may be answering; if the host was reinstalled, ask it for its key on its console and \

@@ -178,6 +178,7 @@ fn jumps_of_jumps() {
     // Who is not let through says so, and nobody asks the terminal.
     let (error, text) = refusal(&Target { client: with(&["no-such-user@first"]).client, ..target.clone() });
     assert!(matches!(error, Error::Auth { .. }) && text.contains("jump host"), "{text}");
+    assert!(text.contains("ssh -v -J no-such-user@first -p"), "{text}");
     // The last one's key alone is not enough.
     std::fs::write(last.path("known"), last_key).unwrap();
     let (error, text) = refusal(&target);
@@ -276,7 +277,14 @@ fn a_host_that_says_nothing_is_given_up() {
 #[test]
 fn a_connection_that_dies_is_lost_and_not_made_anew() {
     let sshd = Sshd::start(&[]);
-    let mut session = connected(&by_openssh(sshd.target()), &sshd);
+    // A configuration with which ssh could log in at any time.
+    let known = sshd.known_hosts("HOST KEY\n");
+    let config = client_config(
+        sshd.directory.path(),
+        &format!("IdentityFile {}\nUserKnownHostsFile {}\n", sshd.path("id").display(), known.display()),
+    );
+    let client = Client { config, means: Means::OpenSsh, ..Client::default() };
+    let mut session = connected(&Target { client, ..sshd.target() }, &sshd);
     let mut exec = session.exec("kill -9 $PPID; sleep 60").unwrap();
     exec.close_stdin().unwrap();
     let outcome = loop {

@@ -155,7 +155,8 @@ fn summary(report: &Report<'_>) -> String {
     let (things, on) =
         (if drift == 1 { "thing" } else { "things" }, if hosts.len() == 1 { "host" } else { "hosts" });
     let mut text = match drift {
-        0 => "No drift.".to_owned(),
+        0 if report.errors.is_empty() => "No drift.".to_owned(),
+        0 => "No drift on hosts that answered.".to_owned(),
         _ => format!("Drift of {}: {drift} {things} on {} {on}.", report.server_name, hosts.len()),
     };
     match report.count(Class::Pending) {
