@@ -70,6 +70,12 @@ fn every_login_shell_reads_the_command_alike() {
     }
 }
 
+/// Starts a command that says something at once, and abandons it then.
+fn begun_and_left(session: &mut dyn Session, command: &str) {
+    let mut exec = session.exec(command).unwrap();
+    assert!(matches!(exec.next(Duration::from_secs(20)), Ok(Event::Stdout(_))));
+}
+
 #[test]
 fn a_host_that_is_mean_with_connections() {
     let sshd = Sshd::start(&["MaxStartups 1", "MaxSessions 1"]);
@@ -77,6 +83,22 @@ fn a_host_that_is_mean_with_connections() {
     for round in 0..4 {
         assert_eq!(run(&mut *session, "cat", b"x").stdout, b"x", "{round}: {}", sshd.log());
     }
+    // What still runs is waited for, and what was sent meanwhile arrives; but not for ever.
+    begun_and_left(&mut *session, "echo; sleep 0.25");
+    assert_eq!(run(&mut *session, "cat", b"patience").stdout, b"patience", "{}", sshd.log());
+    begun_and_left(&mut *session, "echo; sleep 3");
+    let mut exec = session.exec("true").unwrap();
+    let error = loop {
+        match exec.next(Duration::from_secs(20)) {
+            Ok(Event::Idle | Event::Exit(_)) => panic!("{}", sshd.log()),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(error, Error::Exec { .. }) && error.help().unwrap().contains("MaxSessions"),
+        "{error:?}"
+    );
     assert_eq!(logins(&sshd), 1);
 }
 
