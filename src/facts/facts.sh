@@ -2,15 +2,6 @@
 # Functions only; the loader calls synprov_main. Needs bash, coreutils, util-linux, findutils, grep, sed.
 # Answers go to standard output as lines of tab-separated fields. Nothing is written to the host here.
 
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-umask 077
-shopt -s nullglob
-
-say() { # FIELD...: one line of the answer
-    local IFS=$'\t'
-    printf '%s\n' "$*"
-}
-
 declare -A ready=() want=() secretful=() known_unit=() reloads=() recorded=()
 declare -a reaches=() paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=() watches=()
 mode='' state='' nonce='' who='' pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python=''

@@ -20,12 +20,13 @@ pub use super::conversation::{HostError, HostErrorKind};
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The facts script.
-pub const SCRIPT: &str = include_str!("facts.sh");
+pub const SCRIPT: &str = concat!(include_str!("say.sh"), include_str!("facts.sh"));
 /// The same with what says whether a process is ready.
-const STATES: &str = concat!(include_str!("facts.sh"), "\n", include_str!("ready.sh"));
+const STATES: &str =
+    concat!(include_str!("say.sh"), include_str!("facts.sh"), "\n", include_str!("ready.sh"));
 
 /// The facts script of a drift run.
-const WATCH: &str = concat!(include_str!("facts.sh"), include_str!("watch.sh"));
+const WATCH: &str = concat!(include_str!("say.sh"), include_str!("facts.sh"), include_str!("watch.sh"));
 
 /// One host to ask.
 pub struct Asked<'a> {

@@ -2,15 +2,6 @@
 # Functions only; run by the loader. Reads, and writes nothing. Values of secrets stay here: the program that
 # reads Synapse's YAML puts marks in their places.
 
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-umask 077
-shopt -s nullglob
-
-say() { # FIELD...: one line of the answer
-    local IFS=$'\t'
-    printf '%s\n' "$*"
-}
-
 coded() { # TEXT: in one word
     printf %s "$1" | base64 -w0
 }

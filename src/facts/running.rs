@@ -10,7 +10,7 @@ use super::conversation::{Conversation, Heard, HostError, clean};
 use super::privilege::Privilege;
 use crate::transport::{Target, Transport};
 
-const SCRIPT: &str = include_str!("import.sh");
+const SCRIPT: &str = concat!(include_str!("say.sh"), include_str!("import.sh"));
 const PROGRAM: &str = include_str!("import.py");
 
 /// A host that takes longer than this to answer is given up.
