@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
@@ -15,12 +14,12 @@ use super::load::{Loaded, StandIn, load, load_or_tell, told, understand};
 use super::progress::Progress;
 use super::rehearse::stand_in;
 use super::rotation::rotate;
+use super::run::{exit, listen, sum_up, who};
 use super::run_log::RunLog;
 use super::saved_plan::{self, DELETES, Named};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs, clock};
 use crate::apply::kept::{Keeps, Next};
-use crate::apply::{Interrupts, Job, Outcome, Refused, Report, WayBack, apply};
-use crate::facts::HostErrorKind;
+use crate::apply::{Interrupts, Job, Refused, apply};
 use crate::facts::conversation::clean;
 use crate::plan::Plan;
 use crate::plan::saved::Saved;
@@ -369,71 +368,4 @@ fn begin_log(loaded: &Loaded, plan: &Plan, who: &str, output: &Output) -> Option
             None
         }
     }
-}
-
-pub(super) fn exit(report: &Report) -> Exit {
-    if report.signal != 0 {
-        return Exit::Interrupted(u8::try_from(report.signal).unwrap_or(2));
-    }
-    if report.succeeded() {
-        return Exit::Done;
-    }
-    match report.way_back {
-        Some(WayBack::Returned { .. }) => return Exit::RolledBack,
-        Some(WayBack::Failed { .. }) => return Exit::Broken,
-        Some(WayBack::NotTried(_)) | None => {}
-    }
-    let locked = report.host_errors.iter().any(|(_, error)| error.kind == HostErrorKind::Locked);
-    if locked { Exit::Error.worse(Exit::Locked) } else { Exit::Error }
-}
-
-/// Names this run to others: who, where, which process, since when.
-pub(super) fn who(verb: &str) -> String {
-    format!("{}, process {}, synprov {verb} since {}", clock::who(), std::process::id(), clock::utc_now())
-}
-
-/// The first SIGINT or SIGTERM lets running steps finish, the second ends the program's part at once.
-pub(super) fn listen(interrupts: &Arc<Interrupts>) {
-    let Ok(mut signals) =
-        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])
-    else {
-        return;
-    };
-    let interrupts = Arc::clone(interrupts);
-    std::thread::spawn(move || {
-        for signal in signals.forever() {
-            let number = usize::try_from(signal).unwrap_or(2);
-            // Only the first signal's number is kept.
-            let _ = interrupts.signal.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
-            interrupts.count.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-}
-
-/// For the last event.
-fn sum_up(report: &Report, seconds: u64, output: &Output) {
-    let count = |wanted: fn(&Outcome) -> bool| report.outcomes.iter().filter(|(_, one)| wanted(one)).count();
-    let steps = json!({
-        "total": report.outcomes.len(),
-        "done": count(|one| matches!(one, Outcome::Done)),
-        "failed": count(|one| matches!(one, Outcome::Failed(_) | Outcome::Lost(_))),
-        "skipped": count(|one| matches!(one, Outcome::Skipped)),
-    });
-    output.sum_up("steps", steps);
-    output.sum_up("interrupted", (report.signal != 0).into());
-    output.sum_up("seconds", seconds.into());
-    for (host, error) in &report.host_errors {
-        output.diagnose(&format!("{host}: {error}"), error.help.as_deref());
-    }
-    let Some(way_back) = &report.way_back else { return };
-    let way_back = match way_back {
-        WayBack::NotTried(why) => json!({"outcome": "not_tried", "reasons": [why]}),
-        WayBack::Returned { generation, .. } => {
-            json!({"outcome": "returned", "generation": generation, "reasons": []})
-        }
-        WayBack::Failed { generation, reasons, .. } => {
-            json!({"outcome": "failed", "generation": generation, "reasons": reasons})
-        }
-    };
-    output.sum_up("way_back", way_back);
 }

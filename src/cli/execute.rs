@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 
-use super::apply::{exit, listen, who};
 use super::hosts::{Surveyed, exit_of, tell};
 use super::load::Loaded;
 use super::progress::Progress;
+use super::run::{exit, listen, who};
 use super::{Exit, Output};
 use crate::apply::kept::Keeps;
 use crate::apply::{Interrupts, Job, Refused, apply};

@@ -31,6 +31,7 @@ mod rehearse;
 mod rollback;
 mod rotation;
 mod route;
+mod run;
 mod run_log;
 mod saved_plan;
 mod sealed;

@@ -26,6 +26,7 @@ pub mod service;
 pub mod stale;
 pub mod step;
 pub mod target;
+mod title;
 mod upgrade;
 pub mod values;
 pub mod why;
