@@ -3,6 +3,8 @@
 // Helpers of tests are tests too: what fails there should stop at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ports;
+
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -407,7 +409,7 @@ fn ports_are_tried_all_at_once_and_what_became_of_each_is_said() {
     let scratch = Scratch::new("reaches");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let open = listener.local_addr().unwrap().port();
-    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = ports::free(1);
     let (good, said) = scratch.run(&format!(
         "reaches=($'127.0.0.1\\t{open}' $'127.0.0.1\\t{refused}' $'no-such-name.invalid\\t1'); probe_reaches | sort"
     ));

@@ -10,5 +10,7 @@ mod echo;
 mod fixture;
 mod haproxy;
 mod nginx;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod proxy;
 mod table;

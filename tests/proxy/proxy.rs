@@ -1,6 +1,6 @@
 //! Real proxies with the files that the modules make of a topology.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use synprov::resource::Body;
 use synprov::topology::Topology;
 
 use crate::client::Client;
+use crate::ports;
 
 /// A running proxy. `port` stands for 80, the next for 443, the one after for 8448.
 pub struct Proxy {
@@ -49,21 +50,11 @@ fn program(kind: ProxyKind) -> (&'static str, &'static str) {
     }
 }
 
-/// Three free ports in a row.
-fn free_ports() -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if first < 65000 && (1..3).all(|more| TcpListener::bind(("127.0.0.1", first + more)).is_ok()) {
-            return first;
-        }
-    }
-}
-
 impl Proxy {
     /// HAProxy with this text, `PORT` in it replaced.
     pub fn haproxy(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_ports();
+        let port = ports::free(3);
         let conf = folder.path().join("haproxy.cfg");
         std::fs::write(&conf, text.replace("PORT", &port.to_string())).unwrap();
         let mut command = Command::new("haproxy");
@@ -74,7 +65,7 @@ impl Proxy {
     /// nginx with this site, `PORT` in it replaced.
     pub fn nginx(site: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_ports();
+        let port = ports::free(3);
         let conf = framed(&site.replace("PORT", &port.to_string()), folder.path(), port);
         let mut command = Command::new("nginx");
         command.arg("-p").arg(folder.path()).arg("-c").arg(conf);
@@ -99,7 +90,7 @@ impl Proxy {
 pub fn start(kind: ProxyKind, mut topology: Topology) -> Proxy {
     topology.proxy.as_mut().unwrap().kind = kind;
     let folder = tempfile::tempdir().unwrap();
-    let port = free_ports();
+    let port = ports::free(3);
     let mut command = Command::new(program(kind).0);
     match kind {
         ProxyKind::Haproxy => command.arg("-f").arg(haproxy(&topology, folder.path(), port)),

@@ -16,6 +16,8 @@ mod local;
 mod logging_in;
 mod login_shells;
 mod openssh;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod reaching;
 mod sshd;
 mod streams;

@@ -282,7 +282,7 @@ fn a_passphrase_is_not_asked_for_and_nobody_listens() {
     let locked = keygen(sshd.directory.path(), "locked", "ed25519", "secret");
     let (error, text) = refusal(&by_openssh(Target { identity_files: vec![locked], ..sshd.target() }));
     assert!(matches!(error, Error::Auth { .. }) && text.contains("ssh-add"), "{text}");
-    let target = Target { port: crate::sshd::free_port(), ..sshd.target() };
+    let target = Target { port: crate::ports::free(1), ..sshd.target() };
     let (error, text) = refusal(&by_openssh(target));
     assert!(matches!(error, Error::Connect { .. }) && text.contains("Connection refused"), "{text}");
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use synprov::transport::{Client, Error, Target};
 
 use crate::run;
-use crate::sshd::{Sshd, connect, free_port, refusal};
+use crate::ports;
+use crate::sshd::{Sshd, connect, refusal};
 
 fn target(address: &str, port: u16) -> Target {
     Target {
@@ -48,7 +49,7 @@ fn listen(mut stream: TcpStream) {
 
 #[test]
 fn refused() {
-    let port = free_port();
+    let port = ports::free(1);
     assert_eq!(
         check(&target("127.0.0.1", port)),
         format!(

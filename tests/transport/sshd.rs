@@ -1,12 +1,14 @@
 //! A private sshd with keys and configuration of its own; it ends with its test.
 
 use std::io::Read as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use synprov::transport::{Client, Config, Error, Session, Ssh2, Target, Transport as _};
+
+use crate::ports;
 
 pub struct Sshd {
     pub directory: tempfile::TempDir,
@@ -42,11 +44,6 @@ pub fn public(private: &Path) -> String {
     text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
-/// A port that nothing listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Sshd {
     /// Starts with an ed25519 host key, an authorized ed25519 user key `id`, and these lines of sshd_config.
     pub fn start(extra: &[&str]) -> Self {
@@ -55,7 +52,7 @@ impl Sshd {
         let user_key = keygen(directory.path(), "id", "ed25519", "");
         let path = |name: &str| directory.path().join(name).display().to_string();
         std::fs::write(path("authorized_keys"), public(&user_key) + "\n").unwrap();
-        let port = free_port();
+        let port = ports::free(1);
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
              StrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\

@@ -10,6 +10,7 @@ use synprov::topology::Topology;
 
 use super::topology;
 use crate::echo;
+use crate::ports;
 use crate::proxy::{has, start};
 
 const POOLS: &str = "workers:\n  \
@@ -33,7 +34,7 @@ fn with(pool: &str, address: &str) -> Topology {
 
 /// An address where nobody listens.
 fn nobody() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", ports::free(1))
 }
 
 /// A process that takes requests and dies before it answers; and how many it took.
