@@ -69,3 +69,16 @@ fn what_a_host_says_stays_data() {
     let told = shown(&world, DiffStyle::Full);
     assert!(told.contains("gone") && !told.contains('\u{1b}'), "{told}");
 }
+
+/// CVE-2023-5764, CVE-2024-11079: what stands on a host in the language of our templates stays what it is.
+#[test]
+fn what_a_host_says_is_never_evaluated() {
+    let mut world = World::model(SMALL);
+    let said =
+        "a: {{ 7 * 191 }}\nb: {% for x in [1] %}1337{% endfor %}\nc: {{ secrets.turn }} ${HOME} $(id)\n";
+    world.machine("hs1").node("/opt/matrix/conf/workers/client.yaml").kind = Kind::File(said.to_owned());
+    let told = shown(&world, DiffStyle::Full);
+    for line in said.lines() {
+        assert!(told.contains(&format!("-{line}")), "{told}");
+    }
+}

@@ -15,7 +15,8 @@ pub fn free(count: u16) -> u16 {
     // Test binaries that run side by side begin at different places.
     let begin = (std::process::id() % 100) as u16 * 120;
     loop {
-        let first = RANGE.start + (begin + GIVEN.fetch_add(count, Ordering::Relaxed)) % (RANGE.end - RANGE.start);
+        let first =
+            RANGE.start + (begin + GIVEN.fetch_add(count, Ordering::Relaxed)) % (RANGE.end - RANGE.start);
         if (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return first;
         }

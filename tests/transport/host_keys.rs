@@ -212,3 +212,16 @@ fn the_type_on_record_is_asked_for() {
         assert_eq!(check(&sshd, &line), "ok", "{key_type}");
     }
 }
+
+/// CVE-2023-48795 (Terrapin): both sides count packets anew from the first encrypted one on, so that nothing can
+/// be taken away before it unnoticed.
+#[test]
+fn the_key_exchange_is_strict() {
+    let sshd = Sshd::start(&["LogLevel DEBUG1"]);
+    drop(sshd.session());
+    let log = sshd.log();
+    // Only where both sides have agreed on it do packet numbers begin anew.
+    for way in ["send", "read"] {
+        assert!(log.contains(&format!("resetting {way} seqnr")), "{log}");
+    }
+}

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use synprov::transport::{Client, Error, Target};
 
-use crate::run;
 use crate::ports;
+use crate::run;
 use crate::sshd::{Sshd, connect, refusal};
 
 fn target(address: &str, port: u16) -> Target {

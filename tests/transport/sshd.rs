@@ -55,13 +55,12 @@ impl Sshd {
         let port = ports::free(1);
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
-             StrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             LogLevel VERBOSE\n",
+             StrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n",
             host_key.display(),
             path("authorized_keys"),
         );
         let extra: String = extra.iter().map(|line| line.replace("DIR", &path("")) + "\n").collect();
-        std::fs::write(path("sshd_config"), config + &extra).unwrap();
+        std::fs::write(path("sshd_config"), config + &extra + "LogLevel VERBOSE\n").unwrap();
         // Where sshd locks its unprivileged half in; a service manager would have made it.
         std::fs::create_dir_all("/run/sshd").expect("these tests run as root");
         let child = Command::new("/usr/sbin/sshd")
