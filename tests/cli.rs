@@ -250,6 +250,18 @@ fn a_reader_that_goes_away_is_no_panic() {
 }
 
 #[test]
+fn nobody_has_to_read_standard_error() {
+    let directory =
+        directory_with(&unreachable().replace("port: 1 ", "port: 1\n    transport: openssh\n    "));
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("synprov"));
+    command.args(["plan", "-vvv"]).current_dir(directory.path()).env("HOME", directory.path());
+    let mut child =
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
 fn completion_and_man_pages_come_from_the_same_flags() {
     let directory = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {

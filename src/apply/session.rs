@@ -122,12 +122,28 @@ pub fn serve(
     news: &Sender<(String, News)>,
 ) {
     let name = connection.name.clone();
+    let _witness = Witness { name: &name, news };
     // A receiver that is gone means the apply is over; there is nobody left to tell.
     let tell = |item: News| drop(news.send((name.clone(), item)));
     let outcome = converse(connection, request, orders, &tell);
     match outcome {
         Ok(()) => tell(News::Ended),
         Err(error) => tell(News::Failed(error)),
+    }
+}
+
+/// Tells of a session that ends in a panic: nobody waits for ever for what it will not say.
+struct Witness<'a> {
+    name: &'a str,
+    news: &'a Sender<(String, News)>,
+}
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = HostError::unreachable("its session ended by a bug in synprov", None);
+            drop(self.news.send((self.name.to_owned(), News::Failed(error))));
+        }
     }
 }
 
@@ -232,4 +248,37 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
         }
         _ => return Ok(None),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::transport::{Error, Exec, Session};
+
+    struct Buggy;
+
+    impl Session for Buggy {
+        fn exec(&mut self, _: &str) -> Result<Box<dyn Exec + '_>, Error> {
+            unreachable!("a bug")
+        }
+    }
+
+    #[test]
+    fn a_session_that_panics_is_told_of() {
+        let (news_in, news) = channel();
+        let (_orders_in, orders) = channel();
+        let thread = std::thread::spawn(move || {
+            let mut connection = Connection {
+                name: "hs1".to_owned(),
+                session: Box::new(Buggy),
+                privilege: Default::default(),
+            };
+            serve(&mut connection, "", &orders, &news_in);
+        });
+        assert!(thread.join().is_err());
+        let (host, told) = news.recv().unwrap();
+        assert!(host == "hs1" && matches!(told, News::Failed(_)), "{told:?}");
+    }
 }

@@ -283,6 +283,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             .with_writer(std::io::stderr)
             .with_ansi(output.color_talk)
             .without_time()
+            // It would panic where nobody reads standard error any more.
+            .log_internal_errors(false)
             .try_init(),
     );
     match cli.command {
