@@ -16,6 +16,7 @@ use super::former::{Former, NoFormer};
 use super::kept::Keeps;
 use super::run::Run;
 use super::session::{News, Order};
+use super::sessions::Sessions;
 use super::{Job, Observer, Outcome, Report};
 use crate::facts::HostFacts;
 use crate::facts::request::{Also, Mode, request};
@@ -63,16 +64,18 @@ pub(super) fn is_due(report: &Report, plan: &Plan) -> bool {
 }
 
 /// Everything the way back is gone with.
-pub(super) struct Back<'a> {
+pub(super) struct Back<'a, 'scope, 'env> {
     pub job: &'a Job<'a>,
-    pub hosts: &'a IndexMap<String, Sender<Order>>,
+    /// Opens those again that were lost.
+    pub sessions: &'a Sessions<'scope, 'env, 'a>,
+    pub hosts: &'a mut IndexMap<String, Sender<Order>>,
     pub news: &'a Receiver<(String, News)>,
 }
 
-impl Back<'_> {
+impl Back<'_, '_, '_> {
     /// Goes it. `facts` are those under the lock, before anything was done.
     pub(super) fn go(
-        &self,
+        mut self,
         facts: &IndexMap<String, HostFacts>,
         report: &Report,
         observer: &mut dyn Observer,
@@ -109,16 +112,15 @@ impl Back<'_> {
     }
 
     fn towards(
-        &self,
+        &mut self,
         former: &Former,
         report: &Report,
         observer: &mut dyn Observer,
     ) -> Result<usize, Failure> {
         let job = self.job;
         let failed = |reasons: Vec<String>| (reasons, Vec::new());
-        if let Some((host, error)) = report.host_errors.first() {
-            return Err(failed(vec![format!("{host} is not there any more: {}", error.summary)]));
-        }
+        let lost: Vec<&String> = report.host_errors.iter().map(|(host, _)| host).collect();
+        self.hosts.extend(self.sessions.reopen(&lost, self.news, observer).map_err(failed)?);
         let facts = self.probe(former).map_err(failed)?;
         let plan = former.plan(&facts, job.excluded, job.allow);
         let refused = refused(&plan);
@@ -167,7 +169,7 @@ impl Back<'_> {
 
     /// Asks every host again, for what `former` wants there.
     fn probe(&self, former: &Former) -> Result<IndexMap<String, HostFacts>, Vec<String>> {
-        for (host, orders) in self.hosts {
+        for (host, orders) in &*self.hosts {
             let here: Vec<&Resource> =
                 former.resources.iter().filter(|one| &one.address.host == host).collect();
             let (server_name, nonce) = (&self.job.topology.server_name, self.job.nonce);

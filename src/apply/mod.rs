@@ -14,6 +14,7 @@ mod routed;
 mod run;
 pub mod script;
 mod session;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,8 +23,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use indexmap::IndexMap;
 
 use crate::facts::gather::Connection;
-use crate::facts::generation::Wanted;
-use crate::facts::request::{Also, Mode, request};
 use crate::facts::{HostError, HostFacts};
 use crate::plan::target::Targeted;
 use crate::plan::{Allow, Plan, Step};
@@ -36,6 +35,7 @@ use former::Understand;
 use kept::Keeps;
 use run::Run;
 use session::{News, Order};
+use sessions::Sessions;
 
 /// What happened to one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub trait Observer {
     fn resolved(&mut self, sets: &IndexMap<String, Vec<String>>);
     /// The first signal arrived: running steps finish, nothing new begins.
     fn interrupted(&mut self);
+    /// It failed, and the way back needs a host whose session was lost.
+    fn reconnects(&mut self, host: &str);
     /// It failed, and this plan leads back to the generation that hosts were in.
     fn goes_back(&mut self, generation: u64, plan: &Plan);
 }
@@ -129,6 +131,8 @@ pub struct Job<'a> {
     pub understand: Option<&'a Understand<'a>>,
     /// Plans again, from the facts under the lock.
     pub replan: &'a dyn Fn(&IndexMap<String, HostFacts>) -> Plan,
+    /// Logs in to a host once more: the way back, where a connection was lost.
+    pub reconnect: &'a dyn Fn(&str) -> Result<Connection, HostError>,
     /// Seconds a service other than main may take to be ready.
     pub ready_seconds: u32,
     /// An end in success replaces the journals by whole records: an apply. What only speaks to services
@@ -155,25 +159,10 @@ pub fn apply(
 ) -> Result<Report, Refused> {
     std::thread::scope(|scope| {
         let (news_in, news) = channel();
-        let mut hosts: IndexMap<String, Sender<Order>> = IndexMap::new();
-        for mut connection in connections {
-            let (orders_in, orders) = channel();
-            hosts.insert(connection.name.clone(), orders_in);
-            let resources: Vec<&Resource> =
-                job.resources.iter().filter(|resource| resource.address.host == connection.name).collect();
-            let request = request(
-                Mode::Apply,
-                &job.topology.server_name,
-                job.nonce,
-                job.who,
-                &resources,
-                Also { generations: Some(Wanted::Current), ..Also::default() },
-            );
-            let news_in = news_in.clone();
-            scope.spawn(move || session::serve(&mut connection, &request, &orders, &news_in));
-        }
-        drop(news_in);
-        let result = locked(job, &hosts, &news, observer);
+        let sessions = Sessions { scope, job, news: news_in };
+        let open = |connection: Connection| (connection.name.clone(), sessions.open(connection));
+        let mut hosts: IndexMap<String, Sender<Order>> = connections.into_iter().map(open).collect();
+        let result = locked(&sessions, &mut hosts, &news, observer);
         // Dropping the senders ends the sessions; the scope waits for them.
         drop(hosts);
         result
@@ -181,11 +170,12 @@ pub fn apply(
 }
 
 fn locked(
-    job: &Job<'_>,
-    hosts: &IndexMap<String, Sender<Order>>,
+    sessions: &Sessions<'_, '_, '_>,
+    hosts: &mut IndexMap<String, Sender<Order>>,
     news: &Receiver<(String, News)>,
     observer: &mut dyn Observer,
 ) -> Result<Report, Refused> {
+    let job = sessions.job;
     let mut found: BTreeMap<String, HostFacts> = BTreeMap::new();
     let mut errors = Vec::new();
     while found.len() + errors.len() < hosts.len() {
@@ -211,7 +201,7 @@ fn locked(
     }
     let mut report = Run::new(job, &plan, &facts, hosts).run(news, observer);
     if is_due(&report, &plan) {
-        report.way_back = Some(Back { job, hosts, news }.go(&facts, &report, observer));
+        report.way_back = Some(Back { job, sessions, hosts, news }.go(&facts, &report, observer));
     }
     // The way back may have been interrupted.
     report.signal = job.interrupts.signal.load(Ordering::Relaxed);

@@ -290,6 +290,7 @@ fn perform(
             understand: (!arguments.no_rollback).then_some(&understand),
             targeted: surveyed.targeted.as_ref(),
             replan: &replan,
+            reconnect: &|host| surveyed.reconnect(host),
             ready_seconds: arguments.ready_timeout,
             settles: true,
             interrupts: &interrupts,

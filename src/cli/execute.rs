@@ -51,6 +51,7 @@ pub fn execute(
         // What was started or stopped is no generation to go back from.
         understand: None,
         replan: &replan,
+        reconnect: &|host| surveyed.reconnect(host),
         ready_seconds,
         settles: false,
         interrupts: &interrupts,

@@ -10,14 +10,14 @@ use super::reach::{privilege, target};
 use super::{Exit, HostArgs, Output};
 use crate::facts::generation::Wanted;
 use crate::facts::loader::random_token;
-use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, gather, watched};
+use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, Privilege, gather, watched};
 use crate::plan::backup::Destination;
 use crate::plan::target::{NoTarget, Targeted, choose};
 use crate::plan::{Allow, Input, Plan, Rolling, plan};
 use crate::resource::Resource;
 use crate::secret::{Secret, redact, sha256_hex};
 use crate::topology::Topology;
-use crate::transport;
+use crate::transport::{self, Target, Transport};
 
 /// Everything that was found out about the hosts of this run.
 pub struct Surveyed {
@@ -35,6 +35,8 @@ pub struct Surveyed {
     pub secrets: BTreeMap<String, Secret>,
     /// What the operator allowed.
     pub allow: Allow,
+    /// How each host is reached.
+    ways: Vec<Way>,
     hashes: BTreeMap<String, String>,
     rolling: Rolling,
     backup: Option<Destination>,
@@ -147,10 +149,28 @@ impl Surveyed {
         self.facts.iter().filter(|(_, facts)| another(facts)).map(|(host, _)| host.as_str()).collect()
     }
 
+    /// Logs in to a host of this run once more.
+    ///
+    /// Errors: it can not be reached, or is none of them.
+    pub fn reconnect(&self, host: &str) -> Result<Connection, HostError> {
+        let Some(way) = self.ways.iter().find(|way| way.target.name == host) else {
+            return Err(HostError::unfit(format!("{host} takes no part in this run"), "see `--limit`"));
+        };
+        let session = way.transport.connect(&way.target)?;
+        Ok(Connection { name: host.to_owned(), session, privilege: way.privilege.clone() })
+    }
+
     /// What the errors mean for the exit code.
     pub fn exit(&self) -> Exit {
         exit_of(&self.errors)
     }
+}
+
+/// How one host is reached.
+struct Way {
+    transport: Box<dyn Transport>,
+    target: Target,
+    privilege: Privilege,
 }
 
 /// Secrets are compared as hashes of (nonce, hash of the value), just as hosts answer.
@@ -214,16 +234,16 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
     let secrets = controller_secrets::read(loaded, output)?;
     let nonce = random_token();
     let hashes = secrets.iter().map(|(name, secret)| (name.clone(), nonced(&nonce, secret))).collect();
-    let mut transports = Vec::new();
+    let mut ways = Vec::new();
     for host in loaded.topology.hosts.keys().filter(|host| !excluded.contains(host)) {
         let target = target(loaded, host, &arguments.reach)?;
         let privilege = privilege(loaded, host, &arguments.reach, output)?;
-        transports.push((transport::choose(&target.address), target, privilege));
+        ways.push(Way { transport: transport::choose(&target.address), target, privilege });
     }
     let of = |host: &str| loaded.resources.iter().filter(|one| one.address.host == host).collect::<Vec<_>>();
-    let asked: Vec<Asked<'_>> = transports
+    let asked: Vec<Asked<'_>> = ways
         .iter()
-        .map(|(transport, target, privilege)| Asked {
+        .map(|Way { transport, target, privilege }| Asked {
             target: target.clone(),
             privilege: privilege.clone(),
             transport: transport.as_ref(),
@@ -266,6 +286,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
         excluded,
         nonce,
         secrets,
+        ways,
         hashes,
         allow,
         rolling,

@@ -255,6 +255,12 @@ impl Observer for Progress<'_> {
         (self.keep)(sets);
     }
 
+    fn reconnects(&mut self, host: &str) {
+        let text = format!("It failed, and the session with {host} was lost. Logging in there once more");
+        self.log(&text);
+        self.line(&text);
+    }
+
     fn goes_back(&mut self, generation: u64, plan: &Plan) {
         self.steps.clone_from(&plan.steps);
         self.states = vec![State::Waiting; plan.steps.len()];

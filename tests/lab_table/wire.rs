@@ -139,7 +139,11 @@ impl State {
                 self.happened.store(true, Ordering::SeqCst);
                 match cut.map(|cut| cut.harm) {
                     Some(Harm::Hold) => self.held.store(true, Ordering::SeqCst),
-                    _ => self.close(),
+                    // Who comes anew gets through.
+                    _ => {
+                        *lock(&self.cut) = None;
+                        self.close();
+                    }
                 }
             }
         }

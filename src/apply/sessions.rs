@@ -1,0 +1,115 @@
+//! The sessions of an apply: a thread for each host, and another one where the first was lost.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use super::session::{self, News, Order};
+use super::{Job, Observer};
+use crate::facts::generation::Wanted;
+use crate::facts::request::{Also, Mode, request};
+use crate::facts::{Connection, HostError, HostErrorKind};
+use crate::resource::Resource;
+
+/// How long hosts that were lost are tried: a script that hears nothing for 60 s ends once its step has,
+/// and only then lets go of the lock.
+const PATIENCE: Duration = Duration::from_secs(100);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Opens sessions in the threads of a scope.
+pub(super) struct Sessions<'scope, 'env, 'a> {
+    pub scope: &'scope Scope<'scope, 'env>,
+    pub job: &'a Job<'a>,
+    /// Where they all tell their news.
+    pub news: Sender<(String, News)>,
+}
+
+impl Sessions<'_, '_, '_> {
+    /// Takes the lock over this connection and asks for the facts under it; the way to order more.
+    pub fn open(&self, mut connection: Connection) -> Sender<Order> {
+        let job = self.job;
+        let here = |resource: &&Resource| resource.address.host == connection.name;
+        let resources: Vec<&Resource> = job.resources.iter().filter(here).collect();
+        let also = Also { generations: Some(Wanted::Current), ..Also::default() };
+        let request = request(Mode::Apply, &job.topology.server_name, job.nonce, job.who, &resources, also);
+        let (orders_in, orders) = channel();
+        let news = self.news.clone();
+        self.scope.spawn(move || session::serve(&mut connection, &request, &orders, &news));
+        orders_in
+    }
+
+    /// Logs in once more to hosts whose sessions were lost, and waits until what still runs there has let go
+    /// of the lock.
+    ///
+    /// Errors: a line for each host that was not to be had in time.
+    pub fn reopen(
+        &self,
+        lost: &[&String],
+        news: &Receiver<(String, News)>,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<(String, Sender<Order>)>, Vec<String>> {
+        let until = Instant::now() + PATIENCE;
+        let (mut opened, mut errors) = (Vec::new(), Vec::new());
+        for host in lost {
+            observer.reconnects(host);
+            match self.reopened(host, until, news) {
+                Ok(orders) => opened.push(((*host).clone(), orders)),
+                Err(error) => errors.push(format!("{host} could not be had again: {error}")),
+            }
+        }
+        if errors.is_empty() { Ok(opened) } else { Err(errors) }
+    }
+
+    fn reopened(
+        &self,
+        host: &str,
+        until: Instant,
+        news: &Receiver<(String, News)>,
+    ) -> Result<Sender<Order>, HostError> {
+        loop {
+            let error = match (self.job.reconnect)(host) {
+                Ok(connection) => {
+                    let orders = self.open(connection);
+                    match self.locked(host, news) {
+                        Ok(()) => return Ok(orders),
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            if error.kind == HostErrorKind::Unfit || Instant::now() > until || self.pause() {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Until the host says that it holds the lock, or why not.
+    fn locked(&self, host: &str, news: &Receiver<(String, News)>) -> Result<(), HostError> {
+        loop {
+            match news.recv_timeout(Duration::from_millis(50)) {
+                Ok((from, News::Locked(_))) if from == host => return Ok(()),
+                Ok((from, News::Failed(error))) if from == host => return Err(error),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if self.interrupted() => {
+                    return Err(HostError::unreachable("interrupted", None));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// A moment; whether the operator wants it to end.
+    fn pause(&self) -> bool {
+        let until = Instant::now() + PAUSE;
+        while Instant::now() < until && !self.interrupted() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.interrupted()
+    }
+
+    fn interrupted(&self) -> bool {
+        self.job.interrupts.count.load(Ordering::Relaxed) > 0
+    }
+}
