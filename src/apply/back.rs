@@ -103,7 +103,7 @@ impl Back<'_, '_, '_> {
         }
         let present = |host: &str| facts.contains_key(host) || job.excluded.iter().any(|name| name == host);
         former.among(present, facts.keys().cloned());
-        match self.towards(&former, report, observer) {
+        match self.towards(&former, facts, report, observer) {
             Ok(steps) => WayBack::Returned { generation: former.meta.number, steps },
             Err((reasons, outcomes)) => {
                 WayBack::Failed { generation: Some(former.meta.number), reasons, outcomes }
@@ -114,13 +114,14 @@ impl Back<'_, '_, '_> {
     fn towards(
         &mut self,
         former: &Former,
+        before: &IndexMap<String, HostFacts>,
         report: &Report,
         observer: &mut dyn Observer,
     ) -> Result<usize, Failure> {
         let job = self.job;
         let failed = |reasons: Vec<String>| (reasons, Vec::new());
         let lost: Vec<&String> = report.host_errors.iter().map(|(host, _)| host).collect();
-        self.hosts.extend(self.sessions.reopen(&lost, self.news, observer).map_err(failed)?);
+        self.hosts.extend(self.sessions.reopen(&lost, before, self.news, observer).map_err(failed)?);
         let facts = self.probe(former).map_err(failed)?;
         let plan = former.plan(&facts, job.excluded, job.allow);
         let refused = refused(&plan);

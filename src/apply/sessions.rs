@@ -5,11 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
+
 use super::session::{self, News, Order};
 use super::{Job, Observer};
 use crate::facts::generation::Wanted;
 use crate::facts::request::{Also, Mode, request};
-use crate::facts::{Connection, HostError, HostErrorKind};
+use crate::facts::{Connection, HostError, HostErrorKind, HostFacts};
 use crate::resource::Resource;
 
 /// How long hosts that were lost are tried: a script that hears nothing for 60 s ends once its step has,
@@ -41,12 +43,13 @@ impl Sessions<'_, '_, '_> {
     }
 
     /// Logs in once more to hosts whose sessions were lost, and waits until what still runs there has let go
-    /// of the lock.
+    /// of the lock. `before`: facts from before they were lost.
     ///
-    /// Errors: a line for each host that was not to be had in time.
+    /// Errors: a line for each host that was not to be had in time, or where somebody else applied meanwhile.
     pub fn reopen(
         &self,
         lost: &[&String],
+        before: &IndexMap<String, HostFacts>,
         news: &Receiver<(String, News)>,
         observer: &mut dyn Observer,
     ) -> Result<Vec<(String, Sender<Order>)>, Vec<String>> {
@@ -55,7 +58,11 @@ impl Sessions<'_, '_, '_> {
         for host in lost {
             observer.reconnects(host);
             match self.reopened(host, until, news) {
-                Ok(orders) => opened.push(((*host).clone(), orders)),
+                Ok((_, now)) if before.get(*host).map(HostFacts::generation_number) != Some(now) => {
+                    errors
+                        .push(format!("{host} is in generation {now} now: somebody else applied meanwhile"));
+                }
+                Ok((orders, _)) => opened.push(((*host).clone(), orders)),
                 Err(error) => errors.push(format!("{host} could not be had again: {error}")),
             }
         }
@@ -67,13 +74,13 @@ impl Sessions<'_, '_, '_> {
         host: &str,
         until: Instant,
         news: &Receiver<(String, News)>,
-    ) -> Result<Sender<Order>, HostError> {
+    ) -> Result<(Sender<Order>, u64), HostError> {
         loop {
             let error = match (self.job.reconnect)(host) {
                 Ok(connection) => {
                     let orders = self.open(connection);
                     match self.locked(host, news) {
-                        Ok(()) => return Ok(orders),
+                        Ok(generation) => return Ok((orders, generation)),
                         Err(error) => error,
                     }
                 }
@@ -85,11 +92,11 @@ impl Sessions<'_, '_, '_> {
         }
     }
 
-    /// Until the host says that it holds the lock, or why not.
-    fn locked(&self, host: &str, news: &Receiver<(String, News)>) -> Result<(), HostError> {
+    /// Until the host says that it holds the lock, or why not; the number of its generation.
+    fn locked(&self, host: &str, news: &Receiver<(String, News)>) -> Result<u64, HostError> {
         loop {
             match news.recv_timeout(Duration::from_millis(50)) {
-                Ok((from, News::Locked(_))) if from == host => return Ok(()),
+                Ok((from, News::Locked(facts))) if from == host => return Ok(facts.generation_number()),
                 Ok((from, News::Failed(error))) if from == host => return Err(error),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if self.interrupted() => {
