@@ -36,11 +36,20 @@ fn each_once(load: &Load, seen: &[Vec<String>]) {
 
 /// All options, two more, one less: nobody notices.
 pub fn options_of_all_workers() {
-    let world = World::boot("load", INVENTORY);
+    options(INVENTORY, "load", "nginx");
+}
+
+/// The same behind the other proxy.
+pub fn behind_haproxy() {
+    options(&INVENTORY.replace("kind: nginx", "kind: haproxy"), "load-haproxy", "matrix_haproxy");
+}
+
+fn options(inventory: &str, lab: &str, proxy: &str) {
+    let world = World::boot(lab, inventory);
     let directory = tempfile::tempdir().unwrap();
-    world.apply_in(directory.path(), INVENTORY).exits(0);
+    world.apply_in(directory.path(), inventory).exits(0);
     let load = load(&world);
-    let changed = INVENTORY
+    let changed = inventory
         .replace("10K", "20K")
         .replace("sync: {host: hs1, count: 2", "sync: {host: hs1, count: 3")
         .replace("client: {host: hs1, count: 2", "client: {host: hs1, count: 3")
@@ -57,7 +66,7 @@ pub fn options_of_all_workers() {
             "seen   an apply of {:.0} s with {} restarts, {} times another way of routing, {} waits for requests to end",
             began.elapsed().as_secs_f32(),
             count(": restart "),
-            count(": have nginx route "),
+            count(&format!(": have {proxy} route ")),
             count(": wait until requests "),
         );
         assert_eq!(count(": restart "), 8, "{}", answer.text);

@@ -26,6 +26,7 @@ use scenarios::Scenario;
 
 const SCENARIOS: &[Scenario] = &[
     ("all workers of pools change, two come, one goes", changes::options_of_all_workers),
+    ("the same behind HAProxy", changes::behind_haproxy),
     ("another version of Synapse", changes::another_version),
     ("federation senders: one, three, one", senders::one_three_one),
 ];
