@@ -3,13 +3,23 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::ConfigMap;
 use super::decode::{Found, entries};
 use super::owned;
 use super::secrets::reference;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::secret::names_a_secret;
 use crate::yaml::{Kind, Node};
+
+/// Free YAML meant for Synapse, with the place of every key (dotted path from its root) for diagnostics.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigMap {
+    /// The keys. A secret is `{"secret": NAME}` as a one-key mapping, just as written.
+    pub values: serde_json::Map<String, Value>,
+    /// Place of each key by dotted path: `email`, `email.smtp_pass`.
+    pub spans: IndexMap<String, Span>,
+    /// Names used in `{secret: NAME}` with the place.
+    pub secrets: Vec<Spanned<String>>,
+}
 
 /// Whose `config:` it is.
 #[derive(Clone, Copy, PartialEq, Eq)]

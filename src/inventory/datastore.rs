@@ -1,10 +1,40 @@
 //! `postgresql:` and `redis:`: ours on a host, or somebody else's.
 
+use serde_json::Value;
+
 use super::decode::{Found, Section, choose, wrong};
 use super::secrets::only_reference;
-use super::{Datastore, External, config, names};
+use super::{config, names};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// PostgreSQL or Redis: ours on a host, or somebody else's.
+#[derive(Debug, Clone)]
+pub enum Datastore {
+    /// Installed and configured by synprov on this host.
+    Host(Spanned<String>),
+    /// Exists already; synprov only checks it.
+    External(External),
+}
+
+/// `external:` of `postgresql:` or `redis:`.
+#[derive(Debug, Clone)]
+pub struct External {
+    /// Name or address.
+    pub host: Spanned<String>,
+    /// TCP port; the product's default when absent.
+    pub port: Option<u16>,
+    /// PostgreSQL: database name.
+    pub database: Option<String>,
+    /// PostgreSQL: role name.
+    pub user: Option<String>,
+    /// Name of the secret with the password.
+    pub password: Option<Spanned<String>>,
+    /// PostgreSQL: libpq sslmode.
+    pub sslmode: Option<String>,
+    /// PostgreSQL: further psycopg2 arguments. Redis: further keys of `redis:`.
+    pub args: serde_json::Map<String, Value>,
+}
 
 /// libpq's values of `sslmode`.
 const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];

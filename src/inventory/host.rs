@@ -9,9 +9,63 @@ use indexmap::IndexMap;
 
 use super::decode::{Found, Section, choose, entries, text};
 use super::names;
-use super::{Become, Host, Means};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// One machine.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Where the name stands.
+    pub span: Span,
+    /// Name or IP address for SSH, or `local` for the machine synprov runs on.
+    pub address: Spanned<String>,
+    /// SSH port; what ssh's configuration says, or 22, by default.
+    pub port: Option<u16>,
+    /// SSH user; what ssh's configuration says, or the current user, by default.
+    pub user: Option<String>,
+    /// How the user becomes root; not needed for root.
+    pub r#become: Become,
+    /// Address (IP literal) under which the other hosts of the topology reach this one.
+    pub internal_address: Option<Spanned<String>>,
+    /// Private key files to try, before the agent's keys.
+    pub identity_files: Vec<String>,
+    /// Pinned host key, as in a known_hosts line: `ssh-ed25519 AAAA…`.
+    pub host_key: Option<Spanned<String>>,
+    /// `true`: an unknown (never a changed) host key is recorded on first contact.
+    pub accept_new: bool,
+    /// Jump hosts on the way, the first one first: `[USER@]HOST[:PORT]`.
+    pub jump: Vec<Spanned<String>>,
+    /// Who speaks SSH.
+    pub transport: Means,
+    /// Host leaves the topology: stop and clean up what synprov owns there.
+    pub retired: bool,
+    /// The operator swears that this machine is off for good.
+    pub lost: bool,
+}
+
+/// `become:` of a host: how the log-in user becomes root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Become {
+    /// It is root.
+    #[default]
+    No,
+    /// By sudo.
+    Sudo,
+    /// By doas.
+    Doas,
+}
+
+/// `transport:` of a host: which implementation of SSH speaks with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Means {
+    /// libssh2, or OpenSSH's client where that is needed.
+    #[default]
+    Auto,
+    /// libssh2.
+    Ssh2,
+    /// OpenSSH's client.
+    OpenSsh,
+}
 
 const KEYS: &[&str] = &[
     "address",

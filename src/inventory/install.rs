@@ -1,10 +1,21 @@
 //! What of Synapse is installed, and how: `version:`, `install:` and `extras:`.
 
 use super::decode::{Found, Section, choose, suggest, wrong};
-use super::{Install, names, unsupported};
+use super::{names, unsupported};
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::version::Version;
 use crate::yaml::Kind;
+
+/// `install:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Install {
+    /// synprov builds an immutable venv.
+    Managed,
+    /// An existing venv at this path, adopted and never changed.
+    Venv(Spanned<String>),
+    /// Debian's package `matrix-synapse-py3` (`/opt/venvs/matrix-synapse`), adopted and never changed.
+    Debian,
+}
 
 /// Oldest and newest `major.minor` whose endpoints, keys and dependencies are known.
 const OLDEST: (u64, u64) = (1, 90);

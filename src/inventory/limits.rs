@@ -5,12 +5,24 @@
 
 use indexmap::IndexMap;
 
-use super::Limits;
 use super::decode::{Found, Section, entries, text, wrong};
 use super::secrets::reference;
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::secret::names_a_secret;
 use crate::yaml::{Kind, Node};
+
+/// Limits of a process, as systemd.resource-control(5) and systemd.exec(5) know them.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// `MemoryMax=`: the process is killed above it. `512M`, `2G`.
+    pub memory_max: Option<Spanned<String>>,
+    /// `MemoryHigh=`: the process is slowed down above it.
+    pub memory_high: Option<Spanned<String>>,
+    /// `CPUQuota=`, percent of one CPU.
+    pub cpu_quota: Option<Spanned<u32>>,
+    /// `Nice=`, -20 to 19.
+    pub nice: Option<Spanned<i8>>,
+}
 
 /// A Synapse process that has imported its modules is larger than this; bytes.
 const LEAST_MEMORY: u64 = 128 << 20;

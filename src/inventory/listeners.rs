@@ -7,9 +7,41 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 
 use super::decode::{Found, Section, choose, entries, text, wrong};
-use super::{ExtraListener, ListenerKind, Metrics, names};
+use super::names;
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// `metrics:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// Networks (CIDR) that Prometheus asks from: for the firewall.
+    pub networks: Vec<Spanned<String>>,
+}
+
+/// One entry of `main.listeners:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraListener {
+    /// What it serves.
+    pub kind: ListenerKind,
+    /// TCP port.
+    pub port: u16,
+    /// IP address it binds; 127.0.0.1 by default.
+    pub address: String,
+}
+
+/// What a listener serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// HTTP resources.
+    Http {
+        /// `client`, `federation`, …
+        resources: Vec<String>,
+        /// `X-Forwarded-For` is believed.
+        x_forwarded: bool,
+    },
+    /// Synapse's Python prompt, on loopback only.
+    Manhole,
+}
 
 /// HTTP resources that a listener of the admin's own may have (synapse/config/server.py, KNOWN_RESOURCES).
 const RESOURCES: &[&str] =

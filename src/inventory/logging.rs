@@ -5,9 +5,31 @@
 use indexmap::IndexMap;
 
 use super::decode::{Found, Section, choose, entries, wrong};
-use super::{LogTo, Logging, names};
+use super::names;
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// `logging:`.
+#[derive(Debug, Clone, Default)]
+pub struct Logging {
+    /// The journal, if nothing is said.
+    pub to: Option<Spanned<LogTo>>,
+    /// Days that a file is kept; 14 by default.
+    pub keep: Option<Spanned<u32>>,
+    /// Lowest level that is logged; INFO by default.
+    pub level: Option<Spanned<String>>,
+    /// Level by logger.
+    pub loggers: IndexMap<String, Spanned<String>>,
+}
+
+/// `logging.to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard error, hence the journal.
+    Journal,
+    /// `NAME.log` in this directory, a new one each day.
+    Directory(String),
+}
 
 const LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 const HELP: &str =

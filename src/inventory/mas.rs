@@ -3,10 +3,53 @@
 //! Never here: installing it, or what may not stand beside it in `config:` (the topology's business).
 
 use super::decode::{Found, Section};
+use super::names;
 use super::secrets::only_reference;
-use super::{Mas, names};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::Node;
+
+/// `mas:`, a service that exists already.
+#[derive(Debug, Clone)]
+pub struct Mas {
+    /// Where the section stands.
+    pub span: Span,
+    /// `http[s]://HOST[:PORT][/]` as Synapse and the proxy reach it.
+    pub endpoint: Spanned<String>,
+    /// Name of the secret that both sides know (`matrix.secret` of MAS).
+    pub secret: Spanned<String>,
+    /// HTTP/2 without TLS for introspection (Synapse's `force_http2`).
+    pub force_http2: bool,
+    /// Networks (CIDR) that may ask `/_synapse/mas`; empty: the endpoint's own address.
+    pub networks: Vec<Spanned<String>>,
+}
+
+impl Mas {
+    /// Whether it is TLS, the host (IPv6 in brackets), and the port of an endpoint; `None` if it is
+    /// anything but a scheme, a host and perhaps a port.
+    pub fn parts(endpoint: &str) -> Option<(bool, &str, u16)> {
+        let (tls, rest) = match endpoint.split_once("://")? {
+            ("http", rest) => (false, rest),
+            ("https", rest) => (true, rest),
+            _ => return None,
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let port = match port {
+            None if tls => 443,
+            None => 80,
+            Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => {
+                port.parse().ok().filter(|port| *port > 0)?
+            }
+            Some(_) => return None,
+        };
+        let plain =
+            !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
+        plain.then_some((tls, host, port))
+    }
+}
 
 /// Keys of the section.
 pub(super) const KEYS: &[&str] = &["endpoint", "secret", "force_http2", "networks"];

@@ -3,8 +3,19 @@
 //! Never in this file: which hosts use it.
 
 use super::decode::{Found, Section};
-use super::{MediaStore, names};
+use super::names;
 use crate::diagnostic::{Diagnostic, Spanned};
+
+/// `media_store:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaStore {
+    /// Absolute path, the same on every host.
+    pub path: Spanned<String>,
+    /// systemd mount unit that has to be active.
+    pub mount_unit: Option<Spanned<String>>,
+    /// Several hosts see the same files there.
+    pub shared: bool,
+}
 
 /// The section.
 pub(super) fn media_store(section: &Section<'_>, found: &mut Found) -> Option<Spanned<MediaStore>> {

@@ -4,9 +4,18 @@
 
 use indexmap::IndexMap;
 
+use super::Install;
 use super::decode::{Found, Section, entries};
-use super::{DeliveredFile, Install};
 use crate::diagnostic::{Diagnostic, Spanned};
+
+/// One entry of `files:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveredFile {
+    /// File on the controller, relative to the inventory.
+    pub source: Spanned<String>,
+    /// What stands in it. Parsing leaves this empty: whoever may read files fills it in.
+    pub text: Option<String>,
+}
 
 /// What synprov asks pip for anyway, and what to write instead.
 const OWNED: &[(&str, &str)] = &[

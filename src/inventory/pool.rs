@@ -9,9 +9,36 @@ use super::decode::{Found, Section, choose, entries, suggest};
 use super::seats::{WEIGHTS, hosts};
 use super::select::select;
 use super::words::{HANDLES, RUNS, WRITES};
-use super::{ConfigMap, Pool, names, process};
+use super::{ConfigMap, Defaults, Select, names, process};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// One entry of `workers:`: a pool of equal processes.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Where the name stands.
+    pub span: Span,
+    /// How many instances on which host, in the order written. `host:` + `count:` is one entry.
+    pub hosts: Vec<(Spanned<String>, u32)>,
+    /// Share of the requests of each process, 1 by default.
+    pub weight: Option<u32>,
+    /// Shares of the processes on single hosts, where they differ from `weight`.
+    pub weights: IndexMap<String, u32>,
+    /// Classes of endpoints.
+    pub handles: Vec<Spanned<String>>,
+    /// Which requests of these classes; `None`: those that no other pool selects.
+    pub select: Option<Select>,
+    /// Streams written.
+    pub writes: Vec<Spanned<String>>,
+    /// Jobs run.
+    pub runs: Vec<Spanned<String>>,
+    /// Former name of this pool: rename on purpose.
+    pub was: Option<Spanned<String>>,
+    /// Wins over `defaults`.
+    pub overrides: Defaults,
+    /// Keys for the worker's own YAML, deep-merged over the shared configuration by synprov.
+    pub config: ConfigMap,
+}
 
 const KEYS: &[&str] =
     &["host", "count", "hosts", "handles", "select", "weight", "writes", "runs", "was", "config"];

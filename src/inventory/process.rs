@@ -2,10 +2,61 @@
 //!
 //! Never in this file: what a process is for, where it runs.
 
+use indexmap::IndexMap;
+
 use super::decode::{Found, Section, choose, wrong};
-use super::{DbPool, Defaults, Listen, limits, logging};
+use super::{ExtraListener, Limits, Logging, limits, logging};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// `main:`.
+#[derive(Debug, Clone)]
+pub struct Main {
+    /// Host name in `hosts`.
+    pub host: Spanned<String>,
+    /// Wins over `defaults`.
+    pub overrides: Defaults,
+    /// Listeners besides those for clients, replication and metrics.
+    pub listeners: IndexMap<String, Spanned<ExtraListener>>,
+}
+
+/// `defaults:`: what every process runs with, main too. Every field is also a key of `main:` and of a
+/// pool, where it wins.
+#[derive(Debug, Clone, Default)]
+pub struct Defaults {
+    /// `SYNAPSE_CACHE_FACTOR` of each process, > 0.
+    pub cache_factor: Option<Spanned<f64>>,
+    /// Connections of each process to PostgreSQL.
+    pub db_pool: Option<Spanned<DbPool>>,
+    /// What systemd keeps each process to.
+    pub limits: Limits,
+    /// Environment of each process; merged by name.
+    pub environment: IndexMap<String, Spanned<String>>,
+    /// `true`: memory is allocated by jemalloc.
+    pub jemalloc: Option<Spanned<bool>>,
+    /// What requests and replication arrive through.
+    pub listen: Option<Spanned<Listen>>,
+    /// Where each process logs; merged by key.
+    pub logging: Logging,
+}
+
+/// `listen:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// TCP ports.
+    Tcp,
+    /// Unix sockets, where all who connect are on the host.
+    Unix,
+}
+
+/// `db_pool:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DbPool {
+    /// `cp_min`, at least 1.
+    pub min: u32,
+    /// `cp_max`, at least `min`.
+    pub max: u32,
+}
 
 /// The keys.
 pub(super) const KEYS: &[&str] = &[

@@ -1,9 +1,61 @@
 //! `proxy:`: where clients and other homeservers come in.
 
 use super::decode::{Found, Section, choose, wrong};
-use super::{ExtraRoute, ExtraTarget, Proxy, ProxyKind, Tls, names, site};
+use super::{ExtraRoute, ExtraTarget, Http2, WellKnown, names, site};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// `proxy:`.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Where the section stands.
+    pub span: Span,
+    /// Host names in `hosts`, at least one.
+    pub hosts: Vec<Spanned<String>>,
+    /// Which proxy, and how much of it is ours.
+    pub kind: Spanned<ProxyKind>,
+    /// TLS at the proxy.
+    pub tls: Tls,
+    /// Networks (CIDR) whose `X-Forwarded-For` is believed, for a proxy behind a proxy.
+    pub trusted_proxies: Vec<Spanned<String>>,
+    /// Networks (CIDR) that may ask the admin API; empty: nobody.
+    pub admin: Vec<Spanned<String>>,
+    /// Host names the site answers to besides its own.
+    pub server_names: Vec<Spanned<String>>,
+    /// Where challenge files of ACME are put.
+    pub acme_root: Option<Spanned<String>>,
+    /// What stands under `/.well-known/matrix/`.
+    pub well_known: WellKnown,
+    /// Further locations.
+    pub routes: Vec<ExtraRoute>,
+    /// How HTTP/2 is asked for.
+    pub http2: Http2,
+}
+
+/// `proxy.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// A complete nginx site.
+    Nginx,
+    /// Only snippets, for a vhost of the admin's own.
+    Includes,
+    /// An instance of HAProxy of its own.
+    Haproxy,
+}
+
+/// `proxy.tls`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain HTTP on port 80 behind another proxy.
+    None,
+    /// Files on the proxy's host, never written by synprov.
+    Files {
+        /// Certificate chain, PEM.
+        certificate: Spanned<String>,
+        /// Private key, PEM.
+        key: Spanned<String>,
+    },
+}
 
 /// Kinds that people will ask for.
 const OTHERS: &[&str] = &["caddy", "traefik", "apache", "envoy"];

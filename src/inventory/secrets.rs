@@ -6,9 +6,47 @@
 use indexmap::IndexMap;
 
 use super::decode::{Found, Section, choose, entries, reported, suggest, wrong};
-use super::{FoundSecret, SecretSource, names};
+use super::names;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// Where a secret's value originates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Made once, at random, on the main process' host, and kept there.
+    Generate,
+    /// An environment variable of the controller.
+    Env(String),
+    /// A file on the controller, relative to the inventory.
+    File(String),
+    /// The text behind a key of a YAML file on the controller.
+    Field {
+        /// Relative to the inventory.
+        file: String,
+        /// Of the outermost mapping.
+        key: String,
+    },
+    /// Standard output of a command on the controller, without its last newline.
+    Command(Vec<String>),
+    /// Taken over once from a file that is on the main process' host, then kept like a generated one.
+    Found(FoundSecret),
+}
+
+/// A secret that was on a host before synprov came there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundSecret {
+    /// Absolute path of its file.
+    pub path: String,
+    /// `redis.password`: where in that file, which is YAML then; `None`: the whole file is the value.
+    pub key: Option<String>,
+}
+
+impl SecretSource {
+    /// Its value is on hosts, and the first place to have it is the main process' host.
+    pub fn is_on_hosts(&self) -> bool {
+        matches!(self, Self::Generate | Self::Found(_))
+    }
+}
 
 /// Secrets that every deployment has; declaring one says where its value comes from instead of
 /// being generated. They need no reference to count as used.

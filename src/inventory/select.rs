@@ -5,9 +5,35 @@
 use regex::Regex;
 
 use super::decode::{Found, Section, text};
-use super::{Select, names};
+use super::names;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// `select:` of a pool. A request is selected that fits one entry of every list that is not empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Select {
+    /// Where the key stands.
+    pub span: Span,
+    /// Names of application services.
+    pub appservices: Vec<Spanned<String>>,
+    /// Regular expressions on `User-Agent`.
+    pub user_agents: Vec<Spanned<String>>,
+    /// CIDRs of the client.
+    pub sources: Vec<Spanned<String>>,
+    /// Room ids and aliases.
+    pub rooms: Vec<Spanned<String>>,
+    /// Matrix ids.
+    pub users: Vec<Spanned<String>>,
+}
+
+impl Select {
+    /// Whether there is nothing to select by.
+    pub fn is_empty(&self) -> bool {
+        [&self.appservices, &self.user_agents, &self.sources, &self.rooms, &self.users]
+            .into_iter()
+            .all(Vec::is_empty)
+    }
+}
 
 /// Keys of the section.
 const KEYS: &[&str] = &["appservice", "user_agent", "source", "rooms", "users"];

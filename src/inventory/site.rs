@@ -2,11 +2,56 @@
 //!
 //! Never here: hosts, kind and certificates of the proxy.
 
+use serde_json::Value;
+
 use super::config::json_map;
 use super::decode::{Found, Section, choose, wrong};
-use super::{ExtraRoute, ExtraTarget, Http2, WellKnown, names};
+use super::names;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
+
+/// `proxy.well_known`.
+#[derive(Debug, Clone, Default)]
+pub struct WellKnown {
+    /// What clients are told besides where the server is; `None`: Synapse answers them.
+    pub client: Option<serde_json::Map<String, Value>>,
+    /// Where other servers shall go: `matrix.example.org:443`.
+    pub server: Option<Spanned<String>>,
+}
+
+/// One of `proxy.routes`: a location for something that is not Synapse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraRoute {
+    /// Prefix of the path.
+    pub path: Spanned<String>,
+    /// What is there.
+    pub target: ExtraTarget,
+}
+
+/// What is at an extra route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExtraTarget {
+    /// Files below this directory of the proxy's host.
+    Root(String),
+    /// Another server: `http://127.0.0.1:8090`.
+    Pass(String),
+    /// A redirection to this URL.
+    Redirect(String),
+    /// An empty answer with this status.
+    Status(u16),
+}
+
+/// `proxy.http2`: nginx has two ways to say it, and no version reads both without a complaint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http2 {
+    /// `listen … http2`: every nginx; 1.25.1 and later warn that it is deprecated.
+    #[default]
+    Listen,
+    /// `http2 on`: nginx 1.25.1 and later.
+    Directive,
+    /// HTTP/1.1 only.
+    Off,
+}
 
 /// `admin: {from: [CIDR]}`.
 pub(super) fn admin(section: &Section<'_>, found: &mut Found) -> Vec<Spanned<String>> {

@@ -6,11 +6,57 @@ use super::config::{Owner, config};
 use super::decode::{Found, Section, entries};
 use super::install::{extras, install, version};
 use super::{
-    Appservice, ConfigMap, Install, SecretSource, Synapse, listeners, media_store, names, packages, secrets,
-    units,
+    ConfigMap, DeliveredFile, Install, MediaStore, Metrics, SecretSource, Units, listeners, media_store,
+    names, packages, secrets, units,
 };
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::Node;
+
+/// `synapse:`.
+#[derive(Debug, Clone)]
+pub struct Synapse {
+    /// Where the section stands.
+    pub span: Span,
+    /// Name after the colon in Matrix ids.
+    pub server_name: Spanned<String>,
+    /// PyPI version, e.g. `1.163.2`.
+    pub version: Spanned<String>,
+    /// How Synapse gets onto the hosts.
+    pub install: Install,
+    /// Extras of the PyPI package besides `postgres` and `redis`, e.g. `oidc`, `url-preview`.
+    pub extras: Vec<Spanned<String>>,
+    /// URL clients use; `https://SERVER_NAME/` by default.
+    pub public_baseurl: Option<Spanned<String>>,
+    /// Base directory; `/opt/matrix` by default.
+    pub root: Option<Spanned<String>>,
+    /// Unprivileged user and group that runs Synapse; `matrix` by default.
+    pub user: Option<Spanned<String>>,
+    /// Prefix of unit, nginx and Redis instance names; `matrix` by default.
+    pub prefix: Option<Spanned<String>>,
+    /// Names of units that were there before.
+    pub units: Units,
+    /// Keys of homeserver.yaml. `{secret: NAME}` may stand for any scalar; see [`ConfigMap`].
+    pub config: ConfigMap,
+    /// Where the values of `{secret: NAME}` come from.
+    pub secrets: IndexMap<String, Spanned<SecretSource>>,
+    /// Application services by name.
+    pub appservices: IndexMap<String, Spanned<Appservice>>,
+    /// Further requirements for pip: `NAME==VERSION`.
+    pub packages: Vec<Spanned<String>>,
+    /// Files for every host with Synapse by their path below ROOT/modules.
+    pub files: IndexMap<String, Spanned<DeliveredFile>>,
+    /// Where media are kept, if not in ROOT/data/media_store.
+    pub media_store: Option<Spanned<MediaStore>>,
+    /// Each process has a listener for Prometheus.
+    pub metrics: Option<Spanned<Metrics>>,
+}
+
+/// One entry of `appservices:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appservice {
+    /// Registration file on the controller, relative to the inventory.
+    pub file: String,
+}
 
 const KEYS: &[&str] = &[
     "server_name",

@@ -1,8 +1,18 @@
 //! `units:` under synapse: names that the units of an existing set-up have, and keep.
 
-use super::Units;
 use super::decode::{Found, Section};
 use crate::diagnostic::{Diagnostic, Spanned};
+
+/// Names of units, without `.service`; `None`: as they follow from the prefix.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Units {
+    /// The main process.
+    pub main: Option<Spanned<String>>,
+    /// Workers: a template, which ends in `@`.
+    pub worker: Option<Spanned<String>>,
+    /// The first media worker, if it has a unit without a number.
+    pub media: Option<Spanned<String>>,
+}
 
 const KEYS: &[&str] = &["main", "worker", "media"];
 
