@@ -120,9 +120,7 @@ impl Back<'_, '_, '_> {
     ) -> Result<usize, Failure> {
         let job = self.job;
         let failed = |reasons: Vec<String>| (reasons, Vec::new());
-        let lost: Vec<&String> = report.host_errors.iter().map(|(host, _)| host).collect();
-        self.hosts.extend(self.sessions.reopen(&lost, before, self.news, observer).map_err(failed)?);
-        let facts = self.probe(former).map_err(failed)?;
+        let facts = self.found_again(former, before, report, observer).map_err(failed)?;
         let plan = former.plan(&facts, job.excluded, job.allow);
         let refused = refused(&plan);
         if !refused.is_empty() {
@@ -152,7 +150,7 @@ impl Back<'_, '_, '_> {
 
     /// Nothing differs any more, and every service is ready.
     fn verify(&self, former: &Former) -> Result<(), Vec<String>> {
-        let facts = self.probe(former)?;
+        let facts = self.probe(former).map_err(lines)?;
         let plan = former.plan(&facts, self.job.excluded, self.job.allow);
         let left: Vec<String> = plan
             .changes
@@ -168,26 +166,64 @@ impl Back<'_, '_, '_> {
         self.ready(former, &facts)
     }
 
-    /// Asks every host again, for what `former` wants there.
-    fn probe(&self, former: &Former) -> Result<IndexMap<String, HostFacts>, Vec<String>> {
+    /// Asks every host again; one that is not there any more gets another session.
+    fn found_again(
+        &mut self,
+        former: &Former,
+        before: &IndexMap<String, HostFacts>,
+        report: &Report,
+        observer: &mut dyn Observer,
+    ) -> Result<IndexMap<String, HostFacts>, Vec<String>> {
+        let mut lost: Vec<String> = report.host_errors.iter().map(|(host, _)| host.clone()).collect();
+        if lost.is_empty() {
+            match self.probe(former) {
+                Ok(facts) => return Ok(facts),
+                Err(errors) if self.interrupted() => return Err(lines(errors)),
+                // Its end came too late for the report.
+                Err(errors) => lost.extend(errors.into_iter().map(|(host, _)| host)),
+            }
+        }
+        self.hosts.extend(self.sessions.reopen(&lost, before, self.news, observer)?);
+        match self.probe(former) {
+            Ok(facts) => Ok(facts),
+            Err(errors) => {
+                let more: Vec<String> = errors.iter().map(|(host, _)| host.clone()).collect();
+                if more.iter().any(|host| lost.contains(host)) {
+                    return Err(lines(errors));
+                }
+                self.hosts.extend(self.sessions.reopen(&more, before, self.news, observer)?);
+                self.probe(former).map_err(lines)
+            }
+        }
+    }
+
+    /// Asks every host, for what `former` wants there.
+    fn probe(&self, former: &Former) -> Result<IndexMap<String, HostFacts>, Errors> {
+        let mut gone = Errors::new();
         for (host, orders) in &*self.hosts {
             let here: Vec<&Resource> =
                 former.resources.iter().filter(|one| &one.address.host == host).collect();
             let (server_name, nonce) = (&self.job.topology.server_name, self.job.nonce);
             let request = request(Mode::Apply, server_name, nonce, self.job.who, &here, Also::default());
             if orders.send(Order::Probe(request)).is_err() {
-                return Err(vec![format!("{host} is not there any more")]);
+                gone.push((host.clone(), "is not there any more".to_owned()));
             }
         }
         let mut found = BTreeMap::new();
-        self.until(self.hosts.len(), |host, item| match item {
+        let heard = self.until(self.hosts.len() - gone.len(), |host, item| match item {
+            // Why it is gone may be said only now.
+            _ if gone.iter().any(|(name, _)| name == host) => Ok(false),
             News::Probed(facts) => {
-                found.insert(host, *facts);
+                found.insert(host.to_owned(), *facts);
                 Ok(true)
             }
-            News::Failed(error) => Err(format!("{host}: {}", error.summary)),
+            News::Failed(error) => Err(error.summary),
             _ => Ok(false),
-        })?;
+        });
+        gone.extend(heard.err().into_iter().flatten());
+        if !gone.is_empty() {
+            return Err(gone);
+        }
         Ok(self.hosts.keys().filter_map(|host| Some((host.clone(), found.remove(host)?))).collect())
     }
 
@@ -212,39 +248,53 @@ impl Back<'_, '_, '_> {
                 asked += 1;
             }
         }
-        self.until(asked, |host, item| match item {
+        self.until(asked, |_, item| match item {
             News::Done { ok: true, .. } => Ok(true),
-            News::Done { ok: false, tail, .. } => Err(format!("{host}: {}", tail.join(" / "))),
-            News::Failed(error) => Err(format!("{host}: {}", error.summary)),
+            News::Done { ok: false, tail, .. } => Err(tail.join(" / ")),
+            News::Failed(error) => Err(error.summary),
             _ => Ok(false),
         })
+        .map_err(lines)
+    }
+
+    /// The operator has no patience any more.
+    fn interrupted(&self) -> bool {
+        self.job.interrupts.count.load(Ordering::Relaxed) > 1
     }
 
     /// Listens until `take` was right about that many items of news; its errors end it.
     fn until(
         &self,
         count: usize,
-        mut take: impl FnMut(String, News) -> Result<bool, String>,
-    ) -> Result<(), Vec<String>> {
-        let (mut seen, mut errors) = (0, Vec::new());
+        mut take: impl FnMut(&str, News) -> Result<bool, String>,
+    ) -> Result<(), Errors> {
+        let (mut seen, mut errors) = (0, Errors::new());
         while seen + errors.len() < count {
-            if self.job.interrupts.count.load(Ordering::Relaxed) > 1 {
-                return Err(vec!["interrupted".to_owned()]);
+            if self.interrupted() {
+                return Err(vec![("synprov".to_owned(), "interrupted".to_owned())]);
             }
             match self.news.recv_timeout(Duration::from_millis(50)) {
-                Ok((host, item)) => match take(host, item) {
+                Ok((host, item)) => match take(&host, item) {
                     Ok(counts) => seen += usize::from(counts),
-                    Err(error) => errors.push(error),
+                    Err(error) => errors.push((host, error)),
                 },
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                    errors.push("all sessions have ended".to_owned());
+                    errors.push(("synprov".to_owned(), "all sessions have ended".to_owned()));
                     break;
                 }
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
+}
+
+/// Hosts, and what is wrong with each.
+type Errors = Vec<(String, String)>;
+
+/// A line each.
+fn lines(errors: Errors) -> Vec<String> {
+    errors.into_iter().map(|(host, what)| format!("{host}: {what}")).collect()
 }
 
 /// Reasons, and what was done all the same.

@@ -48,21 +48,23 @@ impl Sessions<'_, '_, '_> {
     /// Errors: a line for each host that was not to be had in time, or where somebody else applied meanwhile.
     pub fn reopen(
         &self,
-        lost: &[&String],
+        lost: &[String],
         before: &IndexMap<String, HostFacts>,
         news: &Receiver<(String, News)>,
         observer: &mut dyn Observer,
     ) -> Result<Vec<(String, Sender<Order>)>, Vec<String>> {
         let until = Instant::now() + PATIENCE;
+        // What was said last by sessions that are no more.
+        while news.try_recv().is_ok() {}
         let (mut opened, mut errors) = (Vec::new(), Vec::new());
         for host in lost {
             observer.reconnects(host);
             match self.reopened(host, until, news) {
-                Ok((_, now)) if before.get(*host).map(HostFacts::generation_number) != Some(now) => {
+                Ok((_, now)) if before.get(host).map(HostFacts::generation_number) != Some(now) => {
                     errors
                         .push(format!("{host} is in generation {now} now: somebody else applied meanwhile"));
                 }
-                Ok((orders, _)) => opened.push(((*host).clone(), orders)),
+                Ok((orders, _)) => opened.push((host.clone(), orders)),
                 Err(error) => errors.push(format!("{host} could not be had again: {error}")),
             }
         }
