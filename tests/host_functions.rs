@@ -541,3 +541,11 @@ fn requests_in_flight_are_waited_for_until_they_end_or_the_deadline_is_there() {
         assert_eq!((ok, said.as_str()), (true, "0\n"));
     }
 }
+
+#[test]
+fn a_unit_without_a_process_has_no_children_and_nobody_complains() {
+    let scratch = Scratch::new("childless");
+    let (ok, said) =
+        scratch.run("property() { :; }; children matrix.target; probe_children 0; probe_children ''");
+    assert!(ok && said.trim().is_empty(), "{said:?}");
+}

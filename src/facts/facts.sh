@@ -118,9 +118,9 @@ probe_units() {
 probe_children() { # PID
     local child stat
     local -a children=() fields=()
-    read -r -a children < "/proc/$1/task/$1/children" 2> /dev/null
+    read -r -a children 2> /dev/null < "/proc/$1/task/$1/children"
     for child in "${children[@]}"; do
-        read -r stat < "/proc/$child/stat" 2> /dev/null || continue
+        read -r stat 2> /dev/null < "/proc/$child/stat" || continue
         read -r -a fields <<< "${stat##*) }"
         say child "$child" "${fields[19]}"
     done

@@ -11,7 +11,7 @@ find_processes() {
     local folder word app python unit line
     local -a words
     for folder in /proc/[0-9]*; do
-        mapfile -d '' -t words < "$folder/cmdline" 2> /dev/null || continue
+        mapfile -d '' -t words 2> /dev/null < "$folder/cmdline" || continue
         app=''
         for word in "${words[@]}"; do
             [[ $word == synapse.app.* ]] && app=$word

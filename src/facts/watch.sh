@@ -78,7 +78,7 @@ watch_owned() { # ROOT PREFIX
         pid=${file//[!0-9]/}
         # What runs in a container here is not this host's.
         [[ $(readlink -- "/proc/$pid/ns/pid") == "$here" ]] || continue
-        mapfile -d '' -t words < "$file" 2> /dev/null
+        mapfile -d '' -t words 2> /dev/null < "$file"
         [[ "${words[*]}" == *"$1/"* ]] || continue
         app=''
         for line in "${words[@]}"; do
@@ -86,7 +86,7 @@ watch_owned() { # ROOT PREFIX
         done
         [[ -n $app ]] || continue
         unit=$(sed -nE '/^(0:|[0-9]+:name=systemd):/s/.*\///p' "/proc/$pid/cgroup" 2> /dev/null | tail -n 1)
-        read -r stat < "/proc/$pid/stat" 2> /dev/null || continue
+        read -r stat 2> /dev/null < "/proc/$pid/stat" || continue
         read -r -a fields <<< "${stat##*) }"
         watched process "$pid" "$(plain "$unit")" "${fields[19]}" "$(plain "${app##*/} ${words[-1]}")"
     done < <(grep -lsa 'synapse[._]' /proc/[0-9]*/cmdline)

@@ -8,9 +8,9 @@ children() { # UNIT: PID@START of its worker processes
     local pid child stat
     local -a pids=() fields=() found=()
     pid=$(property "$1" MainPID)
-    read -r -a pids < "/proc/$pid/task/$pid/children" 2> /dev/null
+    read -r -a pids 2> /dev/null < "/proc/$pid/task/$pid/children"
     for child in "${pids[@]}"; do
-        read -r stat < "/proc/$child/stat" 2> /dev/null || continue
+        read -r stat 2> /dev/null < "/proc/$child/stat" || continue
         read -r -a fields <<< "${stat##*) }"
         found+=("$child@${fields[19]}")
     done
