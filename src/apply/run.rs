@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
             if missing.is_empty() {
                 self.begin(step, observer);
             } else {
-                self.fetch(&missing);
+                self.fetch(&missing, observer);
             }
         }
     }
@@ -178,8 +178,12 @@ impl<'a> Run<'a> {
             .collect()
     }
 
-    fn fetch(&mut self, missing: &[(String, String)]) {
+    fn fetch(&mut self, missing: &[(String, String)], observer: &mut dyn Observer) {
         for (name, host) in missing {
+            if self.gone.contains_key(host) {
+                self.fail_for_want_of(name, &[format!("{host}, which has secret {name}, is gone")], observer);
+                continue;
+            }
             if self.fetching.contains(name) || self.busy.contains_key(host) {
                 continue;
             }
@@ -188,8 +192,10 @@ impl<'a> Run<'a> {
             };
             let mut frame = Frame::default();
             frame.fetch(name, &path);
-            self.fetching.insert(name.clone());
-            self.send(host, format!("fetch:{name}"), &frame);
+            // Where it cannot be sent, the end of that session is among the news to come.
+            if self.send(host, format!("fetch:{name}"), &frame) {
+                self.fetching.insert(name.clone());
+            }
         }
     }
 
@@ -210,17 +216,16 @@ impl<'a> Run<'a> {
             frame.done(&self.ledger.promise(step));
         }
         observer.begins(step);
-        match outcome {
-            Ok(()) => {
+        let outcome = match outcome {
+            Ok(()) if self.send(&step.host, step.id.to_string(), &frame) => {
                 self.states[step.id] = State::Running;
-                self.send(&step.host.clone(), step.id.to_string(), &frame);
+                return;
             }
-            Err(error) => {
-                let outcome = Outcome::Failed(vec![error.to_string()]);
-                observer.ends(step, &outcome);
-                self.states[step.id] = State::Over(outcome);
-            }
-        }
+            Ok(()) => Outcome::Lost("the session with the host has ended".to_owned()),
+            Err(error) => Outcome::Failed(vec![error.to_string()]),
+        };
+        observer.ends(step, &outcome);
+        self.states[step.id] = State::Over(outcome);
     }
 
     /// The routes held against what the host's Synapse said.
@@ -234,12 +239,15 @@ impl<'a> Run<'a> {
         Outcome::Done
     }
 
-    fn send(&mut self, host: &str, id: String, frame: &Frame) {
-        let Some(orders) = self.hosts.get(host) else { return };
+    /// Whether there is still a session to send it to; why not may be heard only later.
+    #[must_use]
+    fn send(&mut self, host: &str, id: String, frame: &Frame) -> bool {
         let order = Order::Frame { id: id.clone(), bytes: frame.bytes(&id) };
-        if orders.send(order).is_ok() {
+        let sent = self.hosts.get(host).is_some_and(|orders| orders.send(order).is_ok());
+        if sent {
             self.busy.insert(host.to_owned(), id);
         }
+        sent
     }
 
     fn running(&self, host: &str) -> Option<&'a Step> {
@@ -312,7 +320,10 @@ impl<'a> Run<'a> {
             }
             News::Failed(error) => {
                 let step = self.running(host);
-                self.busy.remove(host);
+                let fetched = self.busy.remove(host);
+                if let Some(name) = fetched.as_deref().and_then(|id| id.strip_prefix("fetch:")) {
+                    self.fail_for_want_of(name, &[format!("{host}: {error}")], observer);
+                }
                 if let Some(step) = step {
                     let outcome = Outcome::Lost(error.to_string());
                     observer.ends(step, &outcome);
@@ -358,7 +369,10 @@ impl<'a> Run<'a> {
             };
             let Job { topology, modules, addresses, .. } = self.job;
             frame.finish(&self.ledger.record(&host, topology, modules, addresses, number));
-            self.send(&host, "record".to_owned(), &frame);
+            if !self.send(&host, "record".to_owned(), &frame) {
+                let error = HostError::unreachable("its session ended before its record was written", None);
+                self.gone.insert(host, error);
+            }
         }
         while !self.busy.is_empty() && self.job.interrupts.count.load(Ordering::Relaxed) < 2 {
             match news.recv_timeout(Duration::from_millis(50)) {
