@@ -28,6 +28,15 @@ pub fn unified(path: &str, before: Option<&[u8]>, after: Option<&str>) -> Option
     Some(conceal(&crate::facts::conversation::clean(&text)))
 }
 
+/// A unified diff without its header. By its place: what a file has may look like one (`-- a comment`, deleted).
+pub fn body(diff: &str) -> &str {
+    let header = |line: &str| line.starts_with("--- ") || line.starts_with("+++ ");
+    match diff.split_inclusive('\n').take(2).collect::<Vec<_>>().as_slice() {
+        [first, second] if first.starts_with("--- ") && header(second) => &diff[first.len() + second.len()..],
+        _ => diff,
+    }
+}
+
 /// Keys whose values are secrets by their name, with what stands between them and the value: YAML, INI, JSON,
 /// environment and command lines anywhere in a line; nginx and Redis, where blanks do, at its beginning.
 static KEYS: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -43,9 +52,10 @@ static KEYS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 fn conceal(diff: &str) -> String {
     let mut out = String::with_capacity(diff.len());
     let mut in_key = false;
+    let head = diff.len() - body(diff).len();
     for line in diff.split_inclusive('\n') {
         let (text, end) = line.strip_suffix('\n').map_or((line, ""), |text| (text, "\n"));
-        let header = text.starts_with("+++ ") || text.starts_with("--- ") || text.starts_with("@@ ");
+        let header = out.len() < head || text.starts_with("@@ ");
         if !header && text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
             in_key = true;
         } else if text.contains("-----END ") {
@@ -74,7 +84,7 @@ fn is_harmless(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::unified;
+    use super::{body, unified};
 
     #[test]
     fn secrets_are_concealed_on_both_sides_by_the_name_of_their_key() {
@@ -97,6 +107,14 @@ mod tests {
                 assert!(!diff.contains("hunter2") && diff.contains(shown), "{line}: {diff}");
             }
         }
+    }
+
+    #[test]
+    fn a_line_that_looks_like_a_header_is_a_line() {
+        let diff = unified("/f", Some(b"-- one\n"), Some("++ password: hunter2\n")).unwrap();
+        assert!(diff.ends_with("--- one\n+++ password: <not shown>\n"), "{diff}");
+        assert!(body(&diff).starts_with("@@ "), "{diff}");
+        assert_eq!(body("+a\n-b\n"), "+a\n-b\n");
     }
 
     #[test]

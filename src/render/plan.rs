@@ -13,6 +13,7 @@ use super::paint::Paint;
 use crate::facts::conversation::clean;
 use crate::plan::Plan;
 use crate::plan::change::{Cause, Change, Operation};
+use crate::plan::diff::body;
 use crate::plan::saved::Saved;
 use crate::plan::step::Action;
 
@@ -198,8 +199,7 @@ fn one_entry(out: &mut String, entry: &fold::Entry<'_>, style: Style, paint: &Pa
 
 fn full_diff(out: &mut String, change: &Change, text: &str, verbose: bool, paint: &Paint) {
     // The header repeats the name that stands in the line above.
-    let lines: Vec<&str> =
-        text.lines().filter(|line| !line.starts_with("+++ ") && !line.starts_with("--- ")).collect();
+    let lines: Vec<&str> = body(text).lines().collect();
     let new = change.operation == Operation::Create;
     let most = match (verbose, new) {
         (true, _) => usize::MAX,

@@ -7,6 +7,7 @@ mod text;
 pub use json::json;
 pub use prometheus::prometheus;
 pub use text::{Scope, text};
+pub(in crate::render) use text::{digest, summary};
 
 use crate::facts::HostError;
 use crate::plan::drift::{Class, Drift};
@@ -29,7 +30,7 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn count(&self, class: Class) -> usize {
+    pub(in crate::render) fn count(&self, class: Class) -> usize {
         self.drift.of(class).count()
     }
 }

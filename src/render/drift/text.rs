@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Report;
 use crate::facts::conversation::clean;
+use crate::plan::diff::body;
 use crate::plan::drift::{Class, Difference, Finding};
 use crate::render::paint::Paint;
 use crate::render::time::minute;
@@ -100,11 +101,7 @@ fn one(out: &mut String, finding: &Finding, scope: Scope, paint: Paint) {
             writeln!(out, "      {}: {} -> {}", clean(&one.name), value(&one.expected), value(&one.found));
     }
     if let Some(diff) = &finding.diff {
-        let lines: Vec<&str> = diff
-            .lines()
-            .filter(|line| !line.starts_with("+++ ") && !line.starts_with("--- ") && !line.starts_with("@@"))
-            .filter(|line| line.starts_with(['+', '-']))
-            .collect();
+        let lines: Vec<&str> = body(diff).lines().filter(|line| line.starts_with(['+', '-'])).collect();
         let most = if scope.verbose { usize::MAX } else { LINES };
         for line in lines.iter().take(most) {
             let line = clean(line);
@@ -135,7 +132,7 @@ fn cut<T>(items: &[T], scope: Scope) -> &[T] {
     if scope.verbose { items } else { &items[..items.len().min(ITEMS)] }
 }
 
-fn digest(value: Option<&str>) -> bool {
+pub(in crate::render) fn digest(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
@@ -148,7 +145,7 @@ fn short(value: &str) -> String {
 }
 
 /// `Drift: 2 things on 1 host were changed by somebody else. …`
-fn summary(report: &Report<'_>) -> String {
+pub(in crate::render) fn summary(report: &Report<'_>) -> String {
     let drift = report.count(Class::Drift);
     let mut hosts: Vec<&str> = report.drift.of(Class::Drift).map(|finding| finding.host.as_str()).collect();
     hosts.dedup();

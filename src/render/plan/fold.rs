@@ -4,6 +4,7 @@
 //! out: the names of all are told, and `-v` shows each by itself.
 
 use crate::plan::change::{Change, Operation};
+use crate::plan::diff::body;
 use crate::plan::step::{Action, Step};
 
 /// Stands where the process' name stood.
@@ -117,8 +118,7 @@ pub fn digest_of(attribute: &str) -> bool {
 
 /// Added and removed lines of a diff.
 pub fn edits(diff: &str) -> String {
-    let body = diff.lines().filter(|line| !line.starts_with("+++ ") && !line.starts_with("--- "));
-    body.filter(|line| line.starts_with(['+', '-'])).map(|line| format!("{line}\n")).collect()
+    body(diff).lines().filter(|line| line.starts_with(['+', '-'])).map(|line| format!("{line}\n")).collect()
 }
 
 fn numberless(text: &str) -> String {
@@ -260,7 +260,7 @@ pub fn steps(all: &[Step], each: bool) -> Vec<Run<'_>> {
 }
 
 /// Processes of Synapse that a step is about, by name; other services by their unit.
-fn processes(action: &Action) -> Vec<&str> {
+pub fn processes(action: &Action) -> Vec<&str> {
     let named = |name: &'_ str| -> bool { unit(name).is_empty() };
     let units = match action {
         Action::Start { services } => services.iter().map(|service| service.unit.as_str()).collect(),
