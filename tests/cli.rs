@@ -401,6 +401,43 @@ fn drift_of_an_unreachable_host_is_3_in_every_format_and_writes_nothing() {
 }
 
 #[test]
+fn pages_are_whole_files_for_nobody_else_and_say_which_hosts_are_missing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = directory_with(&unreachable());
+    let page = directory.path().join("page.html");
+    for (command, words) in [("plan", "Nothing is known."), ("drift", "No drift on hosts that answered.")] {
+        // What others may read is not written into, but replaced.
+        std::fs::write(&page, "old").unwrap();
+        std::fs::set_permissions(&page, std::fs::Permissions::from_mode(0o644)).unwrap();
+        synprov(directory.path()).args([command, "--html", "page.html"]).assert().code(3);
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert_eq!(std::fs::metadata(&page).unwrap().permissions().mode() & 0o7777, 0o600, "{command}");
+        assert!(text.starts_with("<!doctype html>") && text.ends_with("</html>\n"), "{text}");
+        for part in [words, "<strong>hs1 could not be asked.</strong>", "<svg", "default-src &#39;none&#39;"]
+        {
+            let part = part.replace("&#39;", "'");
+            assert!(text.contains(&part), "{command}: {part} is missing:\n{text}");
+        }
+        synprov(directory.path()).args([command, "--html", "nowhere/page.html"]).assert().stderr(
+            predicate::str::contains("cannot write nowhere/page.html").and(predicate::str::contains("help")),
+        );
+    }
+    // cron gets no mail about a page.
+    synprov(directory.path())
+        .args(["drift", "--quiet", "--html", "page.html"])
+        .assert()
+        .code(3)
+        .stdout("")
+        .stderr("");
+    let left = std::fs::read_dir(directory.path()).unwrap();
+    let left: Vec<_> = left
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().starts_with(".synprov-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn drift_notifies_only_when_the_outcome_is_another() {
     let directory = directory_with(&unreachable());
     let log = directory.path().join("log");

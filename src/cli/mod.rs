@@ -40,6 +40,7 @@ mod services;
 mod show;
 mod status;
 mod terminal;
+mod whole_file;
 mod why;
 
 use std::path::PathBuf;

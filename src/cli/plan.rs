@@ -10,17 +10,18 @@ use super::load::{Loaded, load_or_tell};
 use super::rehearse::stand_in;
 use super::rotation::rotate;
 use super::saved_plan;
+use super::whole_file::{PRIVATE, replace};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::plan::Plan;
 use crate::render;
 use crate::render::graph::{Graph, svg};
-use crate::render::html::{Around, page};
+use crate::render::html::{self, Around};
 use crate::render::plan::{DiffStyle, Style, json, no_plan, text};
 
 /// `synprov plan`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --target sync          only this pool, and what it needs\n  synprov plan --rotate replication   what would restart if that secret got a new value\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan"
+    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --target sync          only this pool, and what it needs\n  synprov plan --rotate replication   what would restart if that secret got a new value\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan\n  synprov plan --html plan.html       one page for a browser, to review or attach"
 )]
 pub struct PlanArgs {
     #[command(flatten)]
@@ -48,7 +49,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Write the plan as one page for a browser: no script in it, nothing it loads
+    /// Write the plan as one page for a browser (0600): diffs side by side, steps as a graph, the topology; no script, nothing it loads
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
@@ -132,9 +133,9 @@ fn write_page(
     let picture = svg(&Graph::new(&loaded.topology));
     let title = format!("Plan for {}, from {}", loaded.topology.server_name, loaded.path.display());
     let made = format!("{} by {}", clock::utc_now(), clock::who());
-    let unreachable = surveyed.errors.len();
-    let around = Around { title: &title, made: &made, picture: Some(&picture), unreachable };
-    saved_plan::save(path, &page(plan, &around)).map_err(|error| {
+    let around = Around { title: &title, made: &made, picture: Some(&picture) };
+    let page = html::plan(plan, &surveyed.errors, &around);
+    replace(path, page.as_bytes(), PRIVATE).map_err(|error| {
         let help = "name a file in a directory that exists and may be written";
         output.error(&format!("cannot write {}: {error}", path.display()), Some(help));
         Exit::Error

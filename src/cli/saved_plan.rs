@@ -1,11 +1,11 @@
 //! Saved plans on disk: written whole and private, read with everything that is wrong said, held
 //! against today's inventory and hosts.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::hosts::Surveyed;
 use super::load::{Loaded, Unloadable};
+use super::whole_file::{PRIVATE, replace};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::facts::loader::random_token;
 use crate::plan::saved::{self, Made, Saved, SavedError, Source, check_value, is_saved, stands};
@@ -39,7 +39,7 @@ pub fn write(
         made(loaded, surveyed, (inventory, hosts, targets)).map_err(|error| failed(error.to_string()))?;
     let saved = Saved { made, plan: plan.clone() };
     let text = saved.text().map_err(failed)?;
-    save(path, &text).map_err(|error| failed(error.to_string()))
+    replace(path, text.as_bytes(), PRIVATE).map_err(|error| failed(error.to_string()))
 }
 
 fn made(
@@ -81,16 +81,6 @@ fn made(
         secrets,
         hosts: stands(&loaded.topology, &surveyed.facts),
     })
-}
-
-/// A temporary file is private from its first byte, and takes the name only when it is whole.
-pub fn save(path: &Path, text: &str) -> std::io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 /// What a file named on the command line is.

@@ -11,9 +11,12 @@ use clap::{Args, ValueEnum};
 use super::hosts::{Extent, ask};
 use super::load::{Loaded, load};
 use super::rehearse::stand_in;
-use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
+use super::whole_file::{PRIVATE, replace};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, clock};
 use crate::plan::drift::{Class, drift};
 use crate::render::drift::{Report, Scope, json, prometheus, text};
+use crate::render::graph::{Graph, svg};
+use crate::render::html::{self, Around};
 use notify::Notify;
 
 /// `synprov drift`.
@@ -37,6 +40,10 @@ pub struct DriftArgs {
     /// Write to this file, replaced as a whole, instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Write what was found as one page for a browser as well (0600): no script, nothing it loads
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 
     /// Run this when the outcome is another than last time: command:[PROGRAM, ARGUMENT, …], report on its standard input
     #[arg(long, value_name = "command:[…]")]
@@ -74,11 +81,12 @@ Examples:
   synprov drift -v                                  also renewed packages, and nothing cut short
   synprov drift --format json | jq '.findings[].name'
   synprov drift --format prometheus --out /var/lib/prometheus/node-exporter/synprov.prom
+  synprov drift --html drift.html                   one page for a browser, to look at or attach
   synprov drift --quiet --notify 'command:[mail, -s, \"drift on example.org\", root]'";
 
 /// Runs it.
 pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
-    let (began, clock) = (Instant::now(), now());
+    let (began, at) = (Instant::now(), now());
     let stand_in = match stand_in(&arguments.inventory, output) {
         Ok(stand_in) => stand_in,
         Err(exit) => return exit,
@@ -112,12 +120,15 @@ pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
         server_name: &loaded.topology.server_name,
         drift: &drift,
         errors: &surveyed.errors,
-        began: clock,
+        began: at,
         seconds: began.elapsed().as_secs_f64(),
         exit: exit.code(),
     };
     if !arguments.quiet {
         exit = exit.worse(tell(arguments, &report, output));
+    }
+    if let Some(path) = &arguments.html {
+        exit = exit.worse(write_page(path, &loaded, &report, output));
     }
     if let Some(notify) = &arguments.notify {
         exit = exit.worse(remember(arguments, notify, &loaded, &report, output));
@@ -142,10 +153,26 @@ fn tell(arguments: &DriftArgs, report: &Report<'_>, output: &Output) -> Exit {
         return Exit::Done;
     };
     // Others (node_exporter) read it.
-    match state::replace(path, text.as_bytes(), 0o644) {
+    match replace(path, text.as_bytes(), 0o644) {
         Ok(()) => Exit::Done,
         Err(error) => {
             output.error(&format!("cannot write {}: {error}", path.display()), None);
+            Exit::Error
+        }
+    }
+}
+
+/// The report as a page, with the picture of what the inventory means. Says nothing: cron would mail it.
+fn write_page(path: &Path, loaded: &Loaded, report: &Report<'_>, output: &Output) -> Exit {
+    let picture = svg(&Graph::new(&loaded.topology));
+    let title = format!("Drift of {}", report.server_name);
+    let made = format!("{} by {}, against {}", clock::utc_now(), clock::who(), loaded.path.display());
+    let around = Around { title: &title, made: &made, picture: Some(&picture) };
+    match replace(path, html::drift(report, &around).as_bytes(), PRIVATE) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            let help = "name a file in a directory that exists and may be written";
+            output.error(&format!("cannot write {}: {error}", path.display()), Some(help));
             Exit::Error
         }
     }

@@ -1,10 +1,10 @@
 //! What the last drift run found, as far as `--notify` needs it: one small file an inventory.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::whole_file::{PRIVATE, replace};
 use crate::plan::drift::Class;
 use crate::render::drift::Report;
 use crate::secret::sha256_hex;
@@ -79,16 +79,5 @@ pub fn write(path: &Path, state: &State) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    replace(path, serde_json::to_string(state).unwrap_or_default().as_bytes(), 0o600)
-}
-
-/// Puts a whole file in place of what is there, so that a reader sees the old or the new one.
-pub fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".synprov-").tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    replace(path, serde_json::to_string(state).unwrap_or_default().as_bytes(), PRIVATE)
 }
