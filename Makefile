@@ -11,8 +11,10 @@ PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
 # What the tests and the benchmark run besides.
 TEST_PACKAGES := age git shellcheck iproute2 openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time
+# What the pages are looked at with.
+BROWSER := chromium fonts-dejavu-core pngquant
 
-.PHONY: help deps test-deps build demo test unit lab faults lint proof bench clean
+.PHONY: help deps test-deps build demo test unit lab faults pages lint proof bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -40,6 +42,10 @@ lab: test-deps ## tests on throwaway hosts, a sample of the long ones (root)
 	SYNPROV_KILLS=$${SYNPROV_KILLS:-2} $(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_faults --test lab_worlds \
 		-- --ignored --nocapture --test-threads 1 --skip existing_installs --skip debian_13
 
+pages: test-deps ## the HTML pages in a real Chromium; they and their screenshots lie in target/tmp
+	@./tools/install-packages $(BROWSER)
+	$(CARGO) test --locked --test html -- --ignored --test-threads 1
+
 lint: test-deps ## formatting, clippy and shellcheck, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -47,6 +53,7 @@ lint: test-deps ## formatting, clippy and shellcheck, warnings denied
 	shellcheck --severity=warning .ci/run tools/* benches/*.sh docs/proof/run
 
 proof: build test-deps ## everything exhaustively, written to docs/proof/ with the date
+	@./tools/install-packages $(BROWSER)
 	./docs/proof/run
 
 bench: test-deps ## plan against `ssh HOST true`, side by side
