@@ -146,7 +146,9 @@ impl Fault {
         let began = Instant::now();
         aftermath::converges(table, &plan);
         let seconds = began.elapsed().as_secs_f32();
-        if !self.theirs {
+        if answer.code == Some(6) {
+            aftermath::files_are_led_back(&found, &before);
+        } else if !self.theirs {
             aftermath::files_are_whole(&found, &before, &table.site.files());
         }
         aftermath::nothing_is_left(table);
