@@ -59,6 +59,21 @@ pub(super) fn limit(lab: &str, networks: &Networks, indexes: &Indexes) -> Result
     Ok(())
 }
 
+/// Removes the tables of labs that have no network any more: somebody else's bridges have their names now.
+pub(super) fn tidy() -> Result<(), LabError> {
+    let what = "remove packet filters of labs that are gone";
+    let tables = run(what, "nft", &["list", "tables", "inet"], b"", SHORT)?;
+    let networks = run(what, "podman", &["network", "ls", "--format", "{{.Name}}"], b"", SHORT)?;
+    gone(&tables, &networks).iter().try_for_each(|lab| unlimit(lab))
+}
+
+/// Labs that have a table and no network.
+fn gone(tables: &str, networks: &str) -> Vec<String> {
+    let labs = tables.lines().filter_map(|line| line.trim().strip_prefix("table inet synprov_lab_"));
+    let labs = labs.map(|lab| lab.replace('_', "-"));
+    labs.filter(|lab| !networks.lines().any(|name| name == format!("synprov-lab-{lab}.public"))).collect()
+}
+
 /// Lets the lab's public network reach another lab's.
 pub(super) fn admit(lab: &str, bridge: &str, other: &str) -> Result<(), LabError> {
     let what = format!("lab {lab:?}: let it reach another lab");
@@ -75,4 +90,17 @@ pub(super) fn unlimit(lab: &str) -> Result<(), LabError> {
         run(&what, "nft", &["delete", "table", "inet", &table], b"", SHORT)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gone;
+
+    #[test]
+    fn only_tables_of_labs_without_a_network_are_removed() {
+        let tables = "table inet filter\ntable inet synprov_lab_a_b\ntable inet synprov_lab_a\n";
+        let networks = "podman\nsynprov-lab-a-b.public\nsynprov-lab-a-b.internal\n";
+        assert_eq!(gone(tables, networks), ["a"]);
+        assert!(gone("table ip nat\n", "").is_empty());
+    }
 }

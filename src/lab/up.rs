@@ -110,6 +110,7 @@ fn start(spec: &LabSpec, folder: &Path) -> Result<LabState, LabError> {
     let public_key = create_key(folder)?;
     tls::create_ca(folder, &spec.name)?;
     let indexes = indexes::of_this_machine(tried.iter().map(|(_, answer)| answer.as_str()))?;
+    outward::tidy()?;
     let networks = network::create(&spec.name)?;
     if spec.outward == Outward::Indexes {
         outward::limit(&spec.name, &networks, &indexes)?;
