@@ -39,8 +39,8 @@ pub fn faults() -> Vec<Fault> {
         signals("SIGTERM twice", RESTART, &[(0, Signal::TERM), (200, Signal::TERM)]).ends(&[Some(143)]),
         signals("synprov stands still for 3 s", "validate ", &[(0, Signal::STOP), (3000, Signal::CONT)]),
         signals("synprov stands still for 80 s", "validate ", &[(0, Signal::STOP), (80_000, Signal::CONT)])
-            .ends(&[Some(1)])
-            .says(&["its apply script ended early"])
+            .ends(&[Some(6)])
+            .says(&["ended early", "Logging in there once more"])
             .long(),
         told("nobody reads standard error any more", |table| {
             let mut command = table.site.command(&APPLY);

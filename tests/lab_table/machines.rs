@@ -23,6 +23,11 @@ fn booted(table: &Table, host: &str) {
     watch::begin(&table.site, host);
 }
 
+fn loses_power(table: &Table) {
+    podman(table, "hs1", &["kill"]);
+    podman(table, "hs1", &["start"]);
+}
+
 /// Does something to hs1 as a step begins.
 fn as_it_begins(table: &Table, step: &str, then: impl FnOnce(&Table)) -> Answer {
     let mut apply = table.start(&[]);
@@ -31,7 +36,8 @@ fn as_it_begins(table: &Table, step: &str, then: impl FnOnce(&Table)) -> Answer 
     apply.ends()
 }
 
-const LOST: &[Option<i32>] = &[Some(1)];
+/// The way back logs in once more.
+const LED_BACK: &[Option<i32>] = &[Some(6)];
 
 pub fn faults() -> Vec<Fault> {
     let told =
@@ -51,44 +57,50 @@ pub fn faults() -> Vec<Fault> {
                 podman(table, "hs1", &["unpause"]);
             })
         })
-        .ends(LOST)
+        .ends(LED_BACK)
         .says(&["it has said nothing for 45 seconds"])
         .long(),
-        told("a host loses power as a file is put in place", |table| {
+        told("a host loses power for a moment as a file is put in place", |table| {
+            let answer = as_it_begins(table, "client.yaml in place", loses_power);
+            booted(table, "hs1");
+            answer
+        })
+        .ends(LED_BACK),
+        told("a host loses power for a moment during a restart", |table| {
+            let answer = as_it_begins(table, "restart matrix_generic_worker@client.service", loses_power);
+            booted(table, "hs1");
+            answer
+        })
+        .ends(LED_BACK),
+        told("a host loses power and is off until the apply has given up", |table| {
             let answer = as_it_begins(table, "client.yaml in place", |table| podman(table, "hs1", &["kill"]));
             podman(table, "hs1", &["start"]);
             booted(table, "hs1");
             answer
         })
-        .ends(LOST),
-        told("a host loses power during a restart", |table| {
-            let step = "restart matrix_generic_worker@client.service";
-            let answer = as_it_begins(table, step, |table| podman(table, "hs1", &["kill"]));
-            podman(table, "hs1", &["start"]);
-            booted(table, "hs1");
-            answer
-        })
-        .ends(LOST),
+        .ends(&[Some(7)])
+        .says(&["hs1 could not be had again"])
+        .long(),
         told("a host is rebooted during a validation", |table| {
             let answer =
                 as_it_begins(table, "validate ", |table| podman(table, "hs1", &["restart", "--time", "10"]));
             booted(table, "hs1");
             answer
         })
-        .ends(LOST),
+        .ends(LED_BACK),
         told("the shell that works on the host is killed", |table| {
             as_it_begins(table, "validate ", |table| {
                 table.site.sh("hs1", "pkill -KILL -f '[s]ynprov_main'");
             })
         })
-        .ends(LOST)
+        .ends(LED_BACK)
         .says(&["its apply script ended early"]),
         told("the shell that works on the host is killed as a file is put in place", |table| {
             as_it_begins(table, "client.yaml in place", |table| {
                 table.site.sh("hs1", "pkill -KILL -f '[s]ynprov_main'");
             })
         })
-        .ends(&[Some(0), Some(1)]),
+        .ends(&[Some(0), Some(6)]),
         told("the shell that works on the host stands still", |table| {
             let answer = as_it_begins(table, "validate ", |table| {
                 table.site.sh("hs1", "pkill -STOP -f '[s]ynprov_main'");
@@ -96,7 +108,7 @@ pub fn faults() -> Vec<Fault> {
             table.site.sh("hs1", "pkill -CONT -f '[s]ynprov_main'");
             answer
         })
-        .ends(LOST)
+        .ends(LED_BACK)
         .says(&["it has said nothing for 45 seconds"])
         .long(),
     ]
