@@ -223,7 +223,9 @@ impl HostFacts {
     /// `/proc` counts in ticks of 10 ms (USER_HZ, fixed at 100 on Linux) since boot.
     pub fn workers_started(&self, unit: &UnitFact) -> Option<i64> {
         let ticks = unit.workers.iter().map(|(_, ticks)| *ticks).max()?;
-        Some(self.now - self.uptime + i64::try_from(ticks).ok()?.saturating_mul(10_000))
+        // Ticks are whatever the host says.
+        let since_boot = i64::try_from(ticks).ok()?.saturating_mul(10_000);
+        Some((self.now - self.uptime).saturating_add(since_boot))
     }
 
     /// `cp311-x86_64`: which wheels fit.

@@ -17,6 +17,8 @@ const MOST: usize = 200_000;
 const SERVED: usize = 500;
 /// More generations than this are on no host.
 const GENERATIONS: usize = 1000;
+/// No time is farther from the epoch, in seconds (the year 33,658): what is computed with times cannot overflow.
+const FARTHEST: u64 = 1_000_000_000_000;
 /// More background updates than this need not be named.
 const UPDATES: usize = 20;
 
@@ -257,7 +259,8 @@ fn path_kind(kind: &str) -> String {
 pub(super) fn microseconds(text: &str) -> Option<i64> {
     let (seconds, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
     let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
-    seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(digits.parse().ok()?)
+    let seconds = seconds.parse::<i64>().ok().filter(|seconds| seconds.unsigned_abs() <= FARTHEST)?;
+    Some(seconds * 1_000_000 + digits.parse::<i64>().ok()?)
 }
 
 fn property(unit: &mut UnitFact, key: &str, value: &str) {
@@ -290,6 +293,12 @@ fn timestamp(text: &str) -> Option<i64> {
     let hour: i64 = clock.next()?.parse().ok()?;
     let minute: i64 = clock.next()?.parse().ok()?;
     let seconds = microseconds(clock.next()?)?;
+    // A host may say anything; what is no date must not be computed with.
+    let fits = (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !fits || !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..61_000_000).contains(&seconds)
+    {
+        return None;
+    }
     // Days from the civil calendar, counted in eras of 400 years that begin on 1 March.
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -321,6 +330,23 @@ mod tests {
         assert_eq!(timestamp("Thu 2024-02-29 23:59:59.000001 UTC"), Some(1_709_251_199_000_001));
         assert_eq!(timestamp("n/a"), None);
         assert_eq!(microseconds("12.5"), Some(12_500_000));
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_computed_with() {
+        let most = i64::MAX;
+        for text in [
+            format!("Thu {most}-01-01 00:00:01 UTC"),
+            format!("Thu 1970-{most}-01 00:00:01 UTC"),
+            format!("Thu 1970-01-{most} 00:00:01 UTC"),
+            format!("Thu 1970-01-01 {most}:00:01 UTC"),
+            format!("Thu 1970-01-01 00:{most}:01 UTC"),
+            format!("Thu 1970-01-01 00:00:{most} UTC"),
+            "Thu 1970-00-01 00:00:01 UTC".to_owned(),
+        ] {
+            assert_eq!(timestamp(&text), None, "{text}");
+        }
+        assert_eq!((microseconds(&most.to_string()), microseconds("-1000000000001")), (None, None));
     }
 
     #[test]
