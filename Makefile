@@ -6,6 +6,8 @@ CARGO ?= cargo
 SYNPROV := target/debug/synprov
 INVENTORY ?= inventories/single-host.yaml
 
+MUSL := $(shell uname -m)-unknown-linux-musl
+
 # What building and throwaway hosts need.
 PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
@@ -14,7 +16,7 @@ TEST_PACKAGES := age git shellcheck iproute2 openssh-server nginx-light haproxy 
 # What the pages are looked at with.
 BROWSER := chromium fonts-dejavu-core pngquant
 
-.PHONY: help deps test-deps build demo test unit lab faults pages lint proof bench clean
+.PHONY: help deps test-deps build static demo test unit lab faults pages lint proof bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -28,6 +30,11 @@ test-deps: deps ## install what the tests need besides (root); no service is sta
 
 build: deps ## build the program (target/debug/synprov)
 	$(CARGO) build --locked
+
+static: ## build a program that needs no library of the machine it runs on (target/MACHINE-unknown-linux-musl/release)
+	@./tools/install-packages musl-tools perl gcc make
+	rustup target add $(MUSL)
+	$(CARGO) build --locked --release --features vendored --target $(MUSL)
 
 demo: build ## a real Synapse with workers on throwaway hosts, proven by a client; they stay up
 	@$(SYNPROV) lab down $$(basename $(INVENTORY) .yaml) >/dev/null 2>&1 || true
