@@ -43,6 +43,39 @@ fn wrong_usage_is_64_and_help_is_0() {
     }
 }
 
+/// `-V` is one line for scripts, `--version` what a report of a bug needs. The commit is there exactly
+/// if these sources are a checkout, and then it is the one that git says.
+#[test]
+fn version_tells_the_build() {
+    let told = |words: &[&str]| {
+        let output = synprov(Path::new(env!("CARGO_MANIFEST_DIR"))).args(words).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let short = format!("synprov {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(told(&["-V"]), short);
+    let long = told(&["--version"]);
+    assert_eq!(told(&["plan", "--version"]), long.replacen("synprov", "synprov-plan", 1));
+    let data = long.strip_prefix(&short).unwrap_or_else(|| panic!("{long}"));
+    let value = |key: &str| data.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+    let git = std::process::Command::new("git")
+        .args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "HEAD"])
+        .env("GIT_CEILING_DIRECTORIES", Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+        .output();
+    let head = git.ok().filter(|output| output.status.success());
+    let head = head.map(|output| String::from_utf8(output.stdout).unwrap().trim().to_owned());
+    if std::env::var_os("SYNPROV_COMMIT").is_none() {
+        assert_eq!(value("commit:"), head.as_deref(), "{long}");
+    }
+    assert!(value("target:").is_some_and(|target| target.contains(std::env::consts::ARCH)), "{long}");
+    for library in ["OpenSSL:", "libssh2:"] {
+        let told = value(library).unwrap_or_else(|| panic!("{long}"));
+        assert!(told.starts_with(|c: char| c.is_ascii_digit()), "{long}");
+        assert!(told.ends_with("built in") || told.ends_with("the system's"), "{long}");
+    }
+    assert_eq!(data.lines().count(), 3 + usize::from(value("commit:").is_some()), "{long}");
+}
+
 #[test]
 fn every_subcommand_explains_its_exit_codes_or_the_program_does() {
     let directory = tempfile::tempdir().unwrap();

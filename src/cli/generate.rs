@@ -86,7 +86,9 @@ pub fn completion(arguments: &CompletionArgs, output: &Output) -> Exit {
 
 /// Writes the man pages.
 pub fn man(arguments: &ManArgs, output: &Output) -> Exit {
-    match clap_mangen::generate_to(Cli::command(), &arguments.directory) {
+    // Pages of the same version are the same, whoever built the program.
+    let command = Cli::command().long_version(None::<&str>);
+    match clap_mangen::generate_to(command, &arguments.directory) {
         Ok(()) => Exit::Done,
         Err(error) => {
             let directory = arguments.directory.display();
