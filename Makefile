@@ -12,11 +12,11 @@ MUSL := $(shell uname -m)-unknown-linux-musl
 PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
 # What the tests and the benchmark run besides.
-TEST_PACKAGES := age git shellcheck iproute2 openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time
+TEST_PACKAGES := age git shellcheck iproute2 openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time dpkg-dev
 # What the pages are looked at with.
 BROWSER := chromium fonts-dejavu-core pngquant
 
-.PHONY: help deps test-deps build static demo test unit lab faults pages lint proof bench clean
+.PHONY: help deps test-deps build static deb demo test unit lab faults pages lint proof bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -35,6 +35,10 @@ static: ## build a program that needs no library of the machine it runs on (targ
 	@./tools/install-packages musl-tools perl gcc make
 	rustup target add $(MUSL)
 	$(CARGO) build --locked --release --features vendored --target $(MUSL)
+
+deb: test-deps ## build a Debian package for this release and its later ones (target/synprov_*.deb)
+	$(CARGO) build --locked --release
+	./tools/build-deb target/release/synprov target
 
 demo: build ## a real Synapse with workers on throwaway hosts, proven by a client; they stay up
 	@$(SYNPROV) lab down $$(basename $(INVENTORY) .yaml) >/dev/null 2>&1 || true
@@ -57,7 +61,7 @@ lint: test-deps ## formatting, clippy and shellcheck, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	cat src/facts/*.sh src/apply/host/*.sh | shellcheck --shell=bash --severity=warning --exclude=SC2174 -
-	shellcheck --severity=warning .ci/run tools/* benches/*.sh docs/proof/run
+	shellcheck --severity=warning .ci/run tools/* packaging/postinst packaging/prerm benches/*.sh docs/proof/run
 
 proof: build test-deps ## everything exhaustively, written to docs/proof/ with the date
 	@./tools/install-packages $(BROWSER)
