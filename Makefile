@@ -16,7 +16,7 @@ TEST_PACKAGES := age git shellcheck iproute2 openssh-server nginx-light haproxy 
 # What the pages are looked at with.
 BROWSER := chromium fonts-dejavu-core pngquant
 
-.PHONY: help deps test-deps build static deb demo test unit lab faults pages lint proof bench clean
+.PHONY: help deps test-deps build static deb demo test unit lab faults pages lint deny proof bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -57,11 +57,18 @@ pages: test-deps ## the HTML pages in a real Chromium; they and their screenshot
 	@./tools/install-packages $(BROWSER)
 	$(CARGO) test --locked --test html -- --ignored --test-threads 1
 
-lint: test-deps ## formatting, clippy and shellcheck, warnings denied
+lint: test-deps ## formatting, clippy and shellcheck, warnings denied; cargo-deny's offline part if it is installed
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	cat src/facts/*.sh src/apply/host/*.sh | shellcheck --shell=bash --severity=warning --exclude=SC2174 -
 	shellcheck --severity=warning .ci/run tools/* packaging/postinst packaging/prerm benches/*.sh docs/proof/run
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked --offline check licenses bans sources; \
+	else echo "cargo-deny is not installed: licences and sources are checked by tests/dependencies.rs alone, advisories not at all"; fi
+
+deny: ## licences, sources and known vulnerabilities of dependencies (cargo-deny; what it asks is in deny.toml)
+	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install cargo-deny --locked. Without it: cargo test --test dependencies" >&2; exit 1; }
+	cargo deny --locked --offline check licenses bans sources
+	cargo deny --locked check advisories
 
 proof: build test-deps ## everything exhaustively, written to docs/proof/ with the date
 	@./tools/install-packages $(BROWSER)
