@@ -61,7 +61,7 @@ lint: test-deps ## formatting, clippy and shellcheck, warnings denied; cargo-den
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	cat src/facts/*.sh src/apply/host/*.sh | shellcheck --shell=bash --severity=warning --exclude=SC2174 -
-	shellcheck --severity=warning .ci/run tools/* packaging/postinst packaging/prerm benches/*.sh docs/proof/run
+	shellcheck --severity=warning .ci/run tools/* packaging/postinst packaging/prerm benches/*.sh docs/proof/run fuzz/run
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked --offline check licenses bans sources; \
 	else echo "cargo-deny is not installed: licences and sources are checked by tests/dependencies.rs alone, advisories not at all"; fi
 

@@ -289,3 +289,19 @@ fn a_plan_that_cannot_be_applied_is_not_saved() {
         .stderr(predicate::str::contains("other.plan was not written"));
     assert!(!directory.path().join("other.plan").exists());
 }
+
+/// Seeds for the fuzz targets (`tests/fuzz.rs`) whenever the layout of plans or records has changed.
+#[test]
+#[ignore = "writes into fuzz/seeds"]
+fn seeds_of_the_fuzz_targets_are_written() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let mut world = World::bare(SMALL);
+    std::fs::write(seeds.join("plan/bare"), saved(&world).text().unwrap()).unwrap();
+    let plan = world.plan();
+    world.apply(&plan);
+    for (host, machine) in &world.machines {
+        std::fs::write(seeds.join("record").join(host), &machine.record).unwrap();
+    }
+    world.becomes(&SMALL.replace("10K", "20K"));
+    std::fs::write(seeds.join("plan/change"), saved(&world).text().unwrap()).unwrap();
+}
