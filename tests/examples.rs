@@ -224,21 +224,3 @@ fn the_pipeline_comments_the_plan() {
         );
     }
 }
-
-/// Every test that docs/hardening.md names is there, in the file that it names.
-#[test]
-fn the_tests_of_the_hardening_page_exist() {
-    let page = include_str!("../docs/hardening.md");
-    let code = |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
-    let mut found = 0;
-    for cell in page.lines().flat_map(|line| line.split([';', '|'])) {
-        let words: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
-        let (files, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.ends_with(".rs"));
-        let [file] = files[..] else { continue };
-        for name in names.iter().filter(|name| name.contains('_')) {
-            assert!(code(file).unwrap().contains(&format!("fn {name}(")), "{file} has no {name}");
-            found += 1;
-        }
-    }
-    assert!(found > 12, "only {found} tests are named");
-}

@@ -1,0 +1,213 @@
+//! The documentation is as the program is: the reference is written from it, the tutorial's commands run, tests
+//! that pages name exist, and links lead somewhere.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::CommandFactory as _;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Sections of a command and of those below it, in the words of `--help`.
+fn sections(
+    command: &mut clap::Command,
+    path: &str,
+    out: &mut String,
+    variables: &mut Vec<(String, String)>,
+) {
+    let help = command.render_long_help().to_string();
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    out.push_str(&format!("\n## {path}\n\n```text\n{}\n```\n", help.join("\n").trim_end()));
+    for argument in command.get_arguments() {
+        if let (Some(name), Some(help)) = (argument.get_env(), argument.get_help()) {
+            let name = name.to_string_lossy().into_owned();
+            if variables.iter().all(|(known, _)| *known != name) {
+                variables.push((name, help.to_string()));
+            }
+        }
+    }
+    for below in command.get_subcommands_mut() {
+        if !below.is_hide_set() && below.get_name() != "help" {
+            let path = format!("{path} {}", below.get_name());
+            sections(below, &path, out, variables);
+        }
+    }
+}
+
+/// What nobody's terminal and environment show up in.
+fn plain(command: clap::Command) -> clap::Command {
+    let command = command.term_width(100).mut_args(|argument| argument.hide_env_values(true));
+    command.mut_subcommands(plain)
+}
+
+/// Those that belong to no flag.
+const OTHERS: &str = "\
+| `SYNPROV_BECOME_PASSWORD` | The password that sudo or doas want on hosts, for programs: see `--ask-become-password` |
+| `NO_COLOR` | If it is set, nothing is coloured unless `--color always` says so |
+| `XDG_STATE_HOME` | Where the logs of applies go, below `synprov/logs` [default: ~/.local/state] |
+";
+
+fn reference() -> String {
+    let mut command = plain(synprov::cli::Cli::command());
+    command.build();
+    let (mut commands, mut variables) = (String::new(), Vec::new());
+    let codes = command.get_after_help().unwrap().to_string();
+    sections(&mut command, "synprov", &mut commands, &mut variables);
+    let variables: String = variables.iter().map(|(name, help)| format!("| `{name}` | {help} |\n")).collect();
+    format!(
+        "# Commands\n\nWritten from the program by `SYNPROV_WRITE=1 cargo test --test docs`; changes here are lost.\n\n\
+         ## Exit codes\n\n```text\n{codes}\n```\n\nSeveral at once: the first of 130, 7, 6, 1, 5, 4, 3, 2, 0.\n\n\
+         ## Environment\n\n| variable | what it sets |\n| --- | --- |\n{variables}{OTHERS}{commands}"
+    )
+}
+
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let path = root().join("docs/reference/cli.md");
+    let written = reference();
+    if std::env::var_os("SYNPROV_WRITE").is_some() {
+        std::fs::write(&path, &written).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = written.lines().zip(there.lines()).find(|(new, old)| new != old);
+    assert!(
+        there == written,
+        "docs/reference/cli.md is not what the program says (first difference: {differs:?}); \
+         `SYNPROV_WRITE=1 cargo test --test docs` writes it anew"
+    );
+}
+
+/// A command of the tutorial, and what it is said to print.
+struct Shown {
+    command: String,
+    prints: Vec<String>,
+}
+
+/// Commands of the `console` blocks that need nothing, and how many blocks need something.
+fn commands(page: &str) -> (Vec<Shown>, usize) {
+    let (mut found, mut needing, mut inside) = (Vec::<Shown>::new(), 0, None);
+    for line in page.lines() {
+        match (line.strip_prefix("```"), inside) {
+            (Some(info), None) => {
+                let runs = info == "console";
+                assert!(runs || info.starts_with("console needs="), "a block of unknown kind: {info:?}");
+                needing += usize::from(!runs);
+                inside = Some(runs);
+            }
+            (Some(_), Some(_)) => inside = None,
+            (None, Some(true)) => match line.strip_prefix("$ ") {
+                Some(command) => found.push(Shown { command: command.to_owned(), prints: Vec::new() }),
+                None => found.last_mut().unwrap().prints.push(line.to_owned()),
+            },
+            _ => {}
+        }
+    }
+    (found, needing)
+}
+
+/// Whether these lines come in this order, where `…` stands for whatever is there.
+fn prints(said: &str, expected: &[String]) -> bool {
+    let mut rest = said;
+    expected.iter().flat_map(|line| line.split('…')).all(|piece| match rest.split_once(piece) {
+        Some((_, behind)) => {
+            rest = behind;
+            true
+        }
+        None => false,
+    })
+}
+
+/// Typed one after the other into one shell, as a reader does.
+#[test]
+fn the_tutorial_runs() {
+    let (shown, needing) = commands(&read("docs/tutorial.md"));
+    assert!(shown.len() >= 10 && needing >= 5, "{} commands, {needing} blocks need a host", shown.len());
+    let home = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_synprov")).parent().unwrap();
+    let mark = "-- the next one --";
+    let script: String = shown.iter().map(|shown| format!("{}\necho '{mark}'\n", shown.command)).collect();
+    let output = Command::new("bash")
+        .args(["-c", &format!("exec 2>&1\n{script}")])
+        .current_dir(home.path())
+        .env_remove("SYNPROV_INVENTORY")
+        .env("HOME", home.path())
+        .env("NO_COLOR", "1")
+        .env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<&str> = said.split(&format!("{mark}\n")).collect();
+    assert_eq!(answers.len(), shown.len() + 1, "{said}");
+    for (shown, answer) in shown.iter().zip(answers) {
+        assert!(
+            prints(answer, &shown.prints),
+            "`{}` prints\n{answer}instead of {:?}",
+            shown.command,
+            shown.prints
+        );
+    }
+}
+
+/// Every test that a page names is there, in the file that it names.
+#[test]
+fn the_tests_that_pages_name_exist() {
+    for (page, least) in [("docs/hardening.md", 12), ("docs/guarantees.md", 25)] {
+        let mut found = 0;
+        for cell in read(page).lines().flat_map(|line| line.split([';', '|'])) {
+            let words: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+            let (files, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.ends_with(".rs"));
+            let [file] = files[..] else { continue };
+            let code = read(file);
+            for name in names
+                .iter()
+                .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit()))
+            {
+                assert!(code.contains(&format!("fn {name}(")), "{page}: {file} has no {name}");
+                found += 1;
+            }
+        }
+        assert!(found >= least, "{page}: only {found} tests are named");
+    }
+}
+
+fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            pages(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut all: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "fuzz/README.md"]
+        .map(|page| root().join(page))
+        .into();
+    for folder in ["docs", "examples"] {
+        pages(&root().join(folder), &mut all);
+    }
+    let mut followed = 0;
+    for page in &all {
+        let text = std::fs::read_to_string(page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = target.split('#').next().unwrap();
+            if path.is_empty() || path.contains("://") || path.contains(' ') {
+                continue;
+            }
+            assert!(page.parent().unwrap().join(path).exists(), "{}: {target} leads nowhere", page.display());
+            followed += 1;
+        }
+    }
+    assert!(followed > 40, "only {followed} links");
+}
