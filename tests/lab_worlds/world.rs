@@ -185,15 +185,21 @@ pub fn send(client: &Client, user: Option<&User>, method: &str, path: &str, body
     client.ask(Ask { method, path: bare, query, token: user.map(|user| user.token.as_str()), body })
 }
 
-/// Registers and logs in; a user that is there already just logs in.
+/// Registers, which logs in; a user that is there already just logs in.
 #[track_caller]
 pub fn arrive(client: &Client, name: &str) -> User {
     let auth = json!({"type": "m.login.dummy"});
-    let wish = json!({"username": name, "password": PASSWORD, "auth": auth, "inhibit_login": true});
-    send(client, None, "POST", "/_matrix/client/v3/register", &wish);
-    let identifier = json!({"type": "m.id.user", "user": name});
-    let wish = json!({"type": "m.login.password", "identifier": identifier, "password": PASSWORD});
-    let user = must(client, None, "POST", "/_matrix/client/v3/login", &wish);
+    let wish = json!({"username": name, "password": PASSWORD, "auth": auth});
+    let registered = send(client, None, "POST", "/_matrix/client/v3/register", &wish);
+    let user = if registered.status == 200 {
+        registered.json()
+    } else {
+        let said = registered.json();
+        assert_eq!(said["errcode"], "M_USER_IN_USE", "{name} cannot register: {} {said}", registered.status);
+        let identifier = json!({"type": "m.id.user", "user": name});
+        let wish = json!({"type": "m.login.password", "identifier": identifier, "password": PASSWORD});
+        must(client, None, "POST", "/_matrix/client/v3/login", &wish)
+    };
     let text = |key: &str| user[key].as_str().unwrap().to_owned();
     User { id: text("user_id"), device: text("device_id"), token: text("access_token") }
 }
