@@ -306,9 +306,14 @@ fn a_file_with_secrets_that_was_put_back_is_still_known() {
         want[$PWD/d/0]=-; paths=($PWD/d/0); printf 'AABBCC' > $run/payload; \
         mv() { [[ $* == *d/0 ]] && return 1; command mv \"$@\"; }; \
         for try in 1 2 3; do stage_file nginx $PWD/d/0 root root 0644 $try 2; remember_digest nginx $PWD/d/0 r; swap nginx $PWD/d/0 -- && exit 1; done; \
-        applied_digest=() previous_digest=(); read_digests; probe_paths";
+        applied_digest=() written=(); read_digests; probe_paths; \
+        for try in 1 2 3; do stage_file nginx $PWD/d/0 root root 0644 $try 1; remember_digest nginx $PWD/d/0 r; done; \
+        written=(); read_digests; echo staged only; probe_paths; printf two > d/0; echo edited; probe_paths";
     let (_, said) = scratch.run(code);
-    assert!(said.contains("d/0\tsame"), "{said}");
+    let (put_back, rest) = said.split_once("staged only").unwrap();
+    let (staged, edited) = rest.split_once("edited\n").unwrap();
+    assert!(put_back.contains("d/0\tsame") && staged.contains("d/0\tsame"), "{said}");
+    assert!(edited.contains("d/0\tedited"), "{said}");
 }
 
 #[test]

@@ -296,14 +296,15 @@ SQL
     return 0
 }
 
-declare -A applied_digest=() applied_redacted=() previous_digest=()
+declare -A applied_digest=() applied_redacted=() written=()
 
 read_digests() {
     local path real redacted
     [[ -r $state/digests ]] || return 0
     while IFS=$'\t' read -r path real redacted; do
-        # The line before the last counts too: a swap may have died between writing this down and the rename.
-        [[ -n ${applied_digest[$path]-} && ${applied_digest[$path]} != "$real" ]] && previous_digest[$path]=${applied_digest[$path]}
+        # The lines before the last count too, until an apply succeeds: several may have written this down and
+        # got no farther.
+        written[$path/$real]=1
         applied_digest[$path]=$real applied_redacted[$path]=$redacted secretful[$path]=1
     done < "$state/digests"
 }
@@ -328,7 +329,7 @@ probe_paths() {
         # What the record knows byte for byte holds no secret yet, or none any more.
         if [[ -n ${secretful[$path]-} && ${recorded[$path]-} != *"\"content\":\"$sum\""* ]]; then
             if [[ -z ${applied_digest[$path]-} ]]; then say secretful "$path" unknown
-            elif [[ ${applied_digest[$path]} == "$sum" || ${previous_digest[$path]-} == "$sum" ]]; then say secretful "$path" same
+            elif [[ -n ${written[$path/$sum]-} ]]; then say secretful "$path" same
             else say secretful "$path" edited; fi
             if [[ ${want[$path]} != - && ${applied_redacted[$path]-} != "${want[$path]}" && -r $state/redacted/${path//\//%} ]]; then
                 say content "$path" "$(base64 -w0 < "$state/redacted/${path//\//%}")"
@@ -429,7 +430,7 @@ probe() {
 
 # Before another request is read in the same exec.
 forget_request() {
-    ready=() want=() secretful=() known_unit=() reloads=() recorded=() applied_digest=() applied_redacted=() previous_digest=()
+    ready=() want=() secretful=() known_unit=() reloads=() recorded=() applied_digest=() applied_redacted=() written=()
     reaches=() paths=() units=() packages=() users=() venvs=() secrets=() directives=() settings=() folders=()
     pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python='' generations='' generation=0
 }

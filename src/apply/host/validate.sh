@@ -93,11 +93,13 @@ validate_synapse() { # USER PYTHON PROCESSES-AS-JSON MODULES DIRECTORY...
 }
 
 # What each kind of process serves, said with the venv's own code; the controller holds the routes against it.
+# Its scratch directory is in memory: /tmp may be full, or not there for the user.
 check_routes() { # USER PYTHON PROCESSES-AS-JSON MODULES SCRIPT-OFFSET LENGTH DIRECTORY...
     local user=$1 python=$2 processes=$3 modules=$4 script line
     script=$(slice "$5" "$6") || return 1
     shift 6
-    in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- "$python" -I -B -c "$script" "$processes" "$modules" \
+    in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- \
+        env TMPDIR=/dev/shm "$python" -I -B -c "$script" "$processes" "$modules" \
         | while IFS= read -r line; do
             # A pipe takes up to 4096 bytes at once; into more of them a heartbeat or a line of the log could fall.
             while ((${#line} > 3000)); do
