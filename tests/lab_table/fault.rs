@@ -135,7 +135,7 @@ impl Fault {
         let found = table.site.files();
         if self.untouched {
             // A secret's own file comes before the files that name it, and is not yet read by anybody.
-            let secret = |path: &str| answer.code == Some(1) && path.contains("/conf/secrets/");
+            let secret = |path: &str| answer.code != Some(0) && path.contains("/conf/secrets/");
             let changed =
                 found.keys().chain(before.keys()).filter(|path| found.get(*path) != before.get(*path));
             let changed: Vec<&String> = changed.filter(|path| !secret(path)).collect();

@@ -36,7 +36,8 @@ fn migrates(seconds: u32) -> String {
     ))[0].clone()
 }
 
-const FAILS: &[Option<i32>] = &[Some(1)];
+/// Whether the way back can be gone depends on what is broken; which it was is in the line of the table.
+const FAILS: &[Option<i32>] = &[Some(1), Some(6), Some(7)];
 
 pub fn faults() -> Vec<Fault> {
     let [stops, stops_over] = beside(&format!(
@@ -61,7 +62,7 @@ pub fn faults() -> Vec<Fault> {
             .theirs(),
         during("a worker is killed for its memory as it restarts", Work::Client, RESTART, &format!("sleep 0.5; systemctl kill -s KILL {CLIENT}"), "true"),
         during("main is killed while a worker restarts", Work::Client, RESTART, "systemctl kill -s KILL matrix_main.service", "true")
-            .ends(&[Some(0), Some(1)])
+            .ends(&[Some(0), Some(1), Some(6), Some(7)])
             .theirs(),
         around("a unit that never becomes ready", Work::Client, &stops, &format!("{stops_over}; systemctl kill -s KILL {CLIENT}"))
             .with(&["--ready-timeout", "6"])
@@ -79,7 +80,7 @@ pub fn faults() -> Vec<Fault> {
         .ends(FAILS)
         .theirs(),
         around("main crashes five seconds after it was ready", Work::All, &crashes, &crashes_over)
-            .ends(&[Some(0), Some(1)])
+            .ends(&[Some(0), Some(1), Some(6), Some(7)])
             .theirs(),
         around("a migration of one minute", Work::All, &migrates(60), "systemctl stop fault 2> /dev/null || true"),
         around("a migration of ten minutes", Work::All, &migrates(600), "systemctl stop fault 2> /dev/null || true").long(),
@@ -100,7 +101,7 @@ pub fn faults() -> Vec<Fault> {
         around("units were changed on disk and not loaded", Work::Client, "touch /etc/systemd/system/matrix_main.service", "true").theirs(),
         during("somebody reloads systemd", Work::Client, "client.yaml in place", "systemctl daemon-reload", "true"),
         during("somebody restarts the worker too", Work::Client, RESTART, &format!("systemctl restart --no-block {CLIENT}"), "true")
-            .ends(&[Some(0), Some(1)]),
+            .ends(&[Some(0), Some(1), Some(6), Some(7)]),
         Fault::new("dpkg is locked for ten seconds while a package is missing", Work::Client, How::Told(apt_is_locked)),
         Fault::new("pip's index cannot be reached", Work::Client, How::Told(no_index)).ends(FAILS).held(60),
         Fault::new("no space for a new Python environment", Work::Client, How::Told(no_space_for_a_venv)).ends(FAILS).held(60),
