@@ -4,7 +4,7 @@
 //! It is an ordinary plan, for a desired state of the past. It counts only once hosts were probed
 //! again, nothing differs any more, and every service is ready.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -175,24 +175,18 @@ impl Back<'_, '_, '_> {
         observer: &mut dyn Observer,
     ) -> Result<IndexMap<String, HostFacts>, Vec<String>> {
         let mut lost: Vec<String> = report.host_errors.iter().map(|(host, _)| host.clone()).collect();
-        if lost.is_empty() {
-            match self.probe(former) {
+        let mut opened = BTreeSet::new();
+        loop {
+            self.hosts.extend(self.sessions.reopen(&lost, before, self.news, observer)?);
+            opened.extend(lost);
+            let errors = match self.probe(former) {
                 Ok(facts) => return Ok(facts),
-                Err(errors) if self.interrupted() => return Err(lines(errors)),
-                // Its end came too late for the report.
-                Err(errors) => lost.extend(errors.into_iter().map(|(host, _)| host)),
-            }
-        }
-        self.hosts.extend(self.sessions.reopen(&lost, before, self.news, observer)?);
-        match self.probe(former) {
-            Ok(facts) => Ok(facts),
-            Err(errors) => {
-                let more: Vec<String> = errors.iter().map(|(host, _)| host.clone()).collect();
-                if more.iter().any(|host| lost.contains(host)) {
-                    return Err(lines(errors));
-                }
-                self.hosts.extend(self.sessions.reopen(&more, before, self.news, observer)?);
-                self.probe(former).map_err(lines)
+                Err(errors) => errors,
+            };
+            // A session's end may come too late for the report; one that was opened anew gets no third chance.
+            lost = errors.iter().map(|(host, _)| host.clone()).collect();
+            if self.interrupted() || lost.iter().any(|host| opened.contains(host)) {
+                return Err(lines(errors));
             }
         }
     }
