@@ -9,11 +9,12 @@ use crate::wire::{Cut, Harm, Way};
 /// Bytes after which the connection is closed: in the greeting, the key exchange, the log-in, the facts script, the
 /// apply script, and close together in the steps. What is more than an apply needs is never reached: it succeeds.
 const UP: [u64; 18] = [
-    0, 900, 12_000, 40_000, 60_000, 84_000, 92_000, 100_000, 108_000, 112_000, 116_000, 118_000, 120_000,
-    122_000, 124_000, 126_000, 128_000, 130_000,
+    0, 900, 12_000, 40_000, 60_000, 84_000, 92_000, 97_000, 98_000, 99_000, 100_000, 102_000, 105_000,
+    110_000, 115_000, 118_000, 120_000, 122_000,
 ];
-const DOWN: [u64; 14] = [
-    0, 1_500, 20_000, 39_000, 60_000, 76_000, 78_000, 79_000, 80_000, 81_000, 82_000, 83_000, 84_000, 86_000,
+const DOWN: [u64; 16] = [
+    0, 1_500, 20_000, 39_000, 60_000, 80_000, 85_000, 90_000, 100_000, 120_000, 150_000, 180_000, 210_000,
+    230_000, 240_000, 248_000,
 ];
 
 fn cut(host: &'static str, way: Way, bytes: u64, harm: Harm) -> Fault {
@@ -72,8 +73,8 @@ pub fn faults() -> Vec<Fault> {
     faults.extend(DOWN.map(|bytes| cut("hs1", Way::Down, bytes, Harm::Close)));
     faults.extend([8_000, 50_000, 100_000].map(|bytes| cut("hs2", Way::Up, bytes, Harm::Close)));
     faults.extend([9_000, 50_000].map(|bytes| cut("hs2", Way::Down, bytes, Harm::Close)));
-    faults.push(cut("hs1", Way::Up, 118_000, Harm::Hold).long());
-    faults.push(cut("hs1", Way::Down, 80_000, Harm::Hold).long());
+    faults.push(cut("hs1", Way::Up, 100_000, Harm::Hold).long());
+    faults.push(cut("hs1", Way::Down, 150_000, Harm::Hold).long());
     faults.push(Fault::new(
         "every packet is 100 ms late",
         Work::Client,
