@@ -82,7 +82,8 @@ fn check_machine() -> Result<(), LabError> {
 pub(super) fn runtime(image: &str) -> Result<(String, String), LabError> {
     let limits = host::limits();
     let mut reasons = Vec::new();
-    for runtime in ["crun", "runc"] {
+    // On a busy machine podman now and then fails to start one, and then does ("write child: broken pipe").
+    for runtime in ["crun", "runc", "runc"] {
         let mut args = vec!["--runtime", runtime, "run", "--rm", "--network", "none"];
         args.extend(limits.iter().map(String::as_str));
         args.extend([image, "/bin/sh", "-ec", indexes::ASK_IMAGE]);
@@ -92,6 +93,7 @@ pub(super) fn runtime(image: &str) -> Result<(String, String), LabError> {
         }
         reasons.push(format!("{runtime}: {}", failure(&tried, 1)));
     }
+    reasons.dedup();
     Err(LabError::Runtime { reason: reasons.join("; ") })
 }
 
