@@ -7,7 +7,7 @@ mod text;
 pub use json::json;
 pub use prometheus::prometheus;
 pub use text::{Scope, text};
-pub(in crate::render) use text::{digest, summary};
+pub(in crate::render) use text::{summary, telling};
 
 use crate::facts::HostError;
 use crate::plan::drift::{Class, Drift};

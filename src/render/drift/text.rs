@@ -88,13 +88,7 @@ fn one(out: &mut String, finding: &Finding, scope: Scope, paint: Paint) {
     let kind = finding.kind.replace('_', " ");
     let _ =
         writeln!(out, "  {mark} {kind} {}{owner}: {}{since}", clean(&finding.name), clean(&finding.summary));
-    // A diff says it better than two digests.
-    let shown: Vec<&Difference> = finding
-        .differences
-        .iter()
-        .filter(|one| !(finding.diff.is_some() && one.name == "content"))
-        .filter(|one| !digest(one.expected.as_deref()) && !digest(one.found.as_deref()))
-        .collect();
+    let shown = telling(finding);
     for one in cut(&shown, scope) {
         let value = |value: &Option<String>| value.as_deref().map_or("none".to_owned(), short);
         let _ =
@@ -132,7 +126,17 @@ fn cut<T>(items: &[T], scope: Scope) -> &[T] {
     if scope.verbose { items } else { &items[..items.len().min(ITEMS)] }
 }
 
-pub(in crate::render) fn digest(value: Option<&str>) -> bool {
+/// Differences that tell a person something: a diff, where there is one, says it better than two digests.
+pub(in crate::render) fn telling(finding: &Finding) -> Vec<&Difference> {
+    finding
+        .differences
+        .iter()
+        .filter(|one| !(finding.diff.is_some() && one.name == "content"))
+        .filter(|one| !digest(one.expected.as_deref()) && !digest(one.found.as_deref()))
+        .collect()
+}
+
+fn digest(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::diff::diff;
 use super::filter::Filters;
 use super::{Around, contents, escape, prose, tiles, unreachable};
-use crate::plan::drift::{Class, Difference, Finding, What};
-use crate::render::drift::{Report, digest, summary};
+use crate::plan::drift::{Class, Finding, What};
+use crate::render::drift::{Report, summary, telling};
 use crate::render::time::minute;
 
 /// Where the findings of a class are told, and how.
@@ -200,13 +200,7 @@ fn one(out: &mut String, finding: &Finding, part: &Part, classes: &str) -> std::
 }
 
 fn differences(out: &mut String, finding: &Finding) -> std::fmt::Result {
-    // A diff says it better than two digests.
-    let shown: Vec<&Difference> = finding
-        .differences
-        .iter()
-        .filter(|one| !(finding.diff.is_some() && one.name == "content"))
-        .filter(|one| !digest(one.expected.as_deref()) && !digest(one.found.as_deref()))
-        .collect();
+    let shown = telling(finding);
     // Of what is gone, everything is.
     if shown.is_empty() || finding.change == What::Removed {
         return Ok(());
