@@ -71,8 +71,25 @@ pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = (&'a str, &'a Se
 
 /// SHA-256 in lower-case hex, as `sha256sum` prints it.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digest = Sha256::default();
+    digest.update(bytes);
+    digest.hex()
+}
+
+/// The same of what comes in pieces.
+#[derive(Default)]
+pub struct Sha256(sha2::Sha256);
+
+impl Sha256 {
+    /// The next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        sha2::Digest::update(&mut self.0, bytes);
+    }
+
+    /// Of all pieces.
+    pub fn hex(self) -> String {
+        sha2::Digest::finalize(self.0).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 #[cfg(test)]

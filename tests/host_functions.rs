@@ -243,6 +243,88 @@ fn an_old_pip_is_renewed_before_it_is_asked_for_a_report() {
     }
 }
 
+#[test]
+fn wheels_come_in_parts_and_only_whole_ones_stay() {
+    let scratch = Scratch::new("wheels");
+    let digest = |text: &str| synprov::secret::sha256_hex(text.as_bytes());
+    let [whole, short] = [digest("first part, last part"), digest("other")];
+    let list = format!("{whole} a-1-py3-none-any.whl\n{short} b-1-py3-none-any.whl\n");
+    let begin =
+        format!("wheels=$PWD/w; mkdir -p w/gone-1-py3-none-any.whl; printf '{list}' > $run/payload; ");
+    let want = format!("want_wheels 0 {}; ", list.len());
+    let (ok, said) = scratch.run(&format!("{begin}{want}"));
+    assert!(ok, "{said}");
+    let mut told: Vec<&str> = said.lines().collect();
+    told.sort_unstable();
+    assert_eq!(told, ["lacks\ta-1-py3-none-any.whl", "lacks\tb-1-py3-none-any.whl"]);
+    assert_eq!(names(&scratch.path("w")), [""; 0], "what the wheelhouse has no more goes");
+    // `.part` may be what a killed run left.
+    let take = |name: &str, digest: &str, word: &str, last: &str, text: &str| {
+        format!(
+            "printf '{text}' > $run/payload; take_wheel {name}-1-py3-none-any.whl {digest} {word} {last} 0 {} || echo refused; ",
+            text.len()
+        )
+    };
+    let parts = [
+        "wheels=$PWD/w; echo rest > w/.part; ".to_owned(),
+        take("a", &whole, "first", "more", "first part, "),
+        take("a", &whole, "next", "last", "last part"),
+        take("b", &short, "first", "last", "othex"),
+    ];
+    let (ok, said) = scratch.run(&parts.concat());
+    assert!(ok && said.contains("b-1-py3-none-any.whl did not arrive as it is in the wheelhouse"), "{said}");
+    assert_eq!(said.matches("refused").count(), 1, "{said}");
+    assert_eq!(names(&scratch.path("w")), ["a-1-py3-none-any.whl"]);
+    // One that was changed there is asked for again, and so is a link.
+    symlink("/etc/passwd", scratch.path("w/b-1-py3-none-any.whl")).unwrap();
+    let (_, said) = scratch.run(&format!("{begin}{want}"));
+    assert_eq!(said, "lacks\tb-1-py3-none-any.whl\n");
+    let (_, said) = scratch.run(&format!("{begin}echo more >> w/a-1-py3-none-any.whl; {want}"));
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+#[test]
+fn uv_installs_what_the_lock_says_where_it_is_and_pip_where_not() {
+    let scratch = Scratch::new("uv");
+    std::fs::create_dir(scratch.path("bin")).unwrap();
+    let tried = |installer: &str, uv: &str, fails: bool| {
+        let path = scratch.path("bin/uv");
+        let status = if fails { 1 } else { 0 };
+        match uv {
+            "there" => {
+                let text = format!(
+                    "#!/bin/bash\necho \"uv index=${{UV_DEFAULT_INDEX-}} cert=${{SSL_CERT_FILE-}} $*\"; exit {status}\n"
+                );
+                std::fs::write(&path, text).unwrap();
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            _ => drop(std::fs::remove_file(&path)),
+        }
+        let code = format!(
+            "PATH=$PWD/bin:/usr/bin:/bin; uv_of_ours=$PWD/none; python3() {{ return 1; }}; \
+             pip() {{ case \"$*\" in *index-url) echo http://index/;; *cert) echo /ca;; *) echo \"pip $*\";; esac; }}; \
+             install_locked $PWD/v {installer}"
+        );
+        scratch.run(&code)
+    };
+    let (ok, said) = tried("auto", "there", false);
+    assert!(ok && said.starts_with("uv index=http://index/ cert=/ca pip install"), "{said}");
+    assert!(
+        said.contains("--require-hashes") && said.contains("--no-deps") && !said.contains("\npip "),
+        "{said}"
+    );
+    let (ok, said) = tried("auto", "there", true);
+    assert!(ok && said.contains("pip tries") && said.contains("\npip "), "{said}");
+    let (ok, said) = tried("auto", "absent", false);
+    assert!(ok && said.starts_with("pip ") && said.contains("--require-hashes"), "{said}");
+    let (ok, said) = tried("pip", "there", false);
+    assert!(ok && said.starts_with("pip "), "{said}");
+    let (ok, said) = tried("uv", "there", true);
+    assert!(!ok && !said.contains("\npip "), "{said}");
+    let (ok, said) = tried("uv", "absent", false);
+    assert!(!ok && said.contains("there is no uv"), "{said}");
+}
+
 /// What stands in a directory: name to text; a link by its target.
 fn contents(directory: &Path) -> Vec<(String, String)> {
     let text = |path: PathBuf| match std::fs::read_link(&path) {
@@ -490,6 +572,18 @@ fn no_file_is_ever_wider_than_it_shall_be() {
 
 /// CVE-2024-9902: root changes no owner and no mode where somebody else could put a link.
 #[test]
+fn a_directory_has_its_mode_and_no_bit_more() {
+    let scratch = Scratch::new("bits");
+    for wider in ["2750", "4755", "1777", "0700"] {
+        let (ok, said) =
+            scratch.run(&format!("mkdir d; chmod {wider} d; make_directory $PWD/d root root 0750"));
+        assert!(ok, "{said}");
+        assert_eq!(mode(&scratch.path("d")), 0o750, "{wider}");
+        std::fs::remove_dir(scratch.path("d")).unwrap();
+    }
+}
+
+#[test]
 fn a_directory_below_somebody_elses_is_left_alone() {
     let scratch = Scratch::new("below");
     let (ok, said) =
@@ -545,6 +639,41 @@ fn requests_in_flight_are_waited_for_until_they_end_or_the_deadline_is_there() {
         let (ok, said) = scratch.run(&format!("connections {listener}; drain {listener} 60"));
         assert_eq!((ok, said.as_str()), (true, "0\n"));
     }
+}
+
+/// A systemctl that knows an umbrella with two clusters of PostgreSQL, of which some run.
+fn umbrella(first: &str, second: &str) -> String {
+    format!(
+        "systemctl() {{ case \"$*\" in \
+           start*) echo \"systemctl $*\";; \
+           *MainPID*) printf 'Wants=network.target postgresql@15-main.service postgresql@16-b.service\\nActiveState=active\\nSubState=exited\\nMainPID=0\\n';; \
+           *Wants*) echo 'network.target postgresql@15-main.service postgresql@16-b.service';; \
+           *15-main.service) printf 'Result=success\\nActiveState={first}\\nSubState=x15\\n';; \
+           *16-b.service) printf 'Result=success\\nActiveState={second}\\nSubState=x16\\n';; \
+         esac; }}; unmask_units() {{ :; }}; units=(postgresql.service); "
+    )
+}
+
+#[test]
+fn postgresql_runs_when_its_clusters_do() {
+    let scratch = Scratch::new("umbrella");
+    let seen = |first: &str, second: &str| {
+        let (ok, said) = scratch.run(&format!("{}probe_units", umbrella(first, second)));
+        assert!(ok, "{said}");
+        assert!(!said.contains("Wants"), "{said}");
+        said.lines()
+            .filter_map(|line| line.split_once("State="))
+            .map(|(_, state)| state.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(seen("active", "active"), ["active", "exited"]);
+    assert_eq!(seen("active", "inactive"), ["active", "exited", "inactive", "x16"]);
+    assert_eq!(seen("failed", "inactive"), ["active", "exited", "failed", "x15"]);
+    let (_, said) = scratch.run(&format!("{}start_units postgresql.service", umbrella("inactive", "active")));
+    assert!(
+        said.contains("start --no-block -- postgresql@15-main.service postgresql@16-b.service"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -68,6 +68,8 @@ fn production() -> Inventory {
             version: text("1.163.2"),
             install: Install::Debian,
             extras: Vec::new(),
+            installer: Default::default(),
+            wheelhouse: None,
             public_baseurl: Some(text("https://matrix.real.example:443/")),
             root: None,
             user: None,

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::quote::{QuoteError, render, shell};
 use crate::facts::generation::KEPT;
+use crate::inventory::Installer;
 use crate::plan::backup::{Destination, Kept};
 use crate::plan::step::{Action, MediaProbe, SecretFile, StagedFile, Startable};
 use crate::resource::{FileSet, Ready};
@@ -69,6 +70,19 @@ impl Frame {
         self.call(["fetch_secret", name, path]);
     }
 
+    /// Asks which of these wheels the host lacks, and has it forget all others: lines of digest and name.
+    pub fn want_wheels(&mut self, list: &str) {
+        let [offset, length] = self.attach(list.as_bytes());
+        self.call(["want_wheels", &offset, &length]);
+    }
+
+    /// A part of a wheel; with the last one it is held against its digest and put in place.
+    pub fn take_wheel(&mut self, name: &str, sha256: &str, first: bool, last: bool, part: &[u8]) {
+        let [offset, length] = self.attach(part);
+        let (first, last) = (if first { "first" } else { "next" }, if last { "last" } else { "more" });
+        self.call(["take_wheel", name, sha256, first, last, &offset, &length]);
+    }
+
     /// The bytes that go to the host: header line, code, payload.
     pub fn bytes(&self, id: &str) -> Secret {
         let mut bytes = format!("step {id} {} {}\n", self.code.len(), self.payload.len()).into_bytes();
@@ -128,10 +142,13 @@ impl Frame {
                 let SecretFile { name, path, owner, group, mode } = file;
                 self.call(["put_secret", name, path, owner, group, mode, &offset, &length]);
             }
-            Action::BuildVenv { path, requirements, constraints, locked, .. } => {
+            Action::BuildVenv { path, requirements, constraints, locked, installer, offline, .. } => {
                 let known =
                     locked.iter().chain(resolved.iter().filter(|(tag, _)| !locked.contains_key(*tag)));
-                self.venv(path, requirements, constraints, known);
+                if *offline {
+                    self.call(["from_wheelhouse"]);
+                }
+                self.venv(path, requirements, constraints, *installer, known);
             }
             Action::Stage { set, files, gone } => {
                 self.stage(*set, files, secret)?;
@@ -262,11 +279,17 @@ impl Frame {
         path: &str,
         requirements: &[String],
         constraints: &[String],
+        installer: Installer,
         known: impl Iterator<Item = (&'a String, &'a Vec<String>)>,
     ) {
         self.call(["new_venv", path]);
         let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        let mut words = vec!["fill_venv".to_owned(), path.to_owned()];
+        let installer = match installer {
+            Installer::Auto => "auto",
+            Installer::Pip => "pip",
+            Installer::Uv => "uv",
+        };
+        let mut words = vec!["fill_venv".to_owned(), path.to_owned(), installer.to_owned()];
         words.extend(self.attach(lines(requirements).as_bytes()));
         words.extend(self.attach(lines(constraints).as_bytes()));
         for (tag, set) in known {

@@ -15,6 +15,7 @@ mod run;
 pub mod script;
 mod session;
 mod sessions;
+mod wheels;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +37,7 @@ use kept::Keeps;
 use run::Run;
 use session::{News, Order};
 use sessions::Sessions;
+pub use wheels::Wheelhouse;
 
 /// What happened to one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +135,8 @@ pub struct Job<'a> {
     pub replan: &'a dyn Fn(&IndexMap<String, HostFacts>) -> Plan,
     /// Logs in to a host once more: the way back, where a connection was lost.
     pub reconnect: &'a dyn Fn(&str) -> Result<Connection, HostError>,
+    /// Where hosts have Python packages from, if not from an index.
+    pub wheelhouse: Option<Wheelhouse<'a>>,
     /// Seconds a service other than main may take to be ready.
     pub ready_seconds: u32,
     /// An end in success replaces the journals by whole records: an apply. What only speaks to services

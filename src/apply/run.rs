@@ -13,6 +13,7 @@ use super::code::Frame;
 use super::kept::{Keeps, Next};
 use super::ledger::{Ledger, Seen};
 use super::session::{News, Order};
+use super::wheels::{AT_ONCE, Shipment, Stock};
 use super::{Job, Observer, Outcome, Report};
 use crate::facts::{HostError, HostFacts, generation};
 use crate::plan::step::Action;
@@ -41,6 +42,9 @@ fn is_pinned(requirement: &str) -> bool {
     })
 }
 
+/// What frames are called that bring wheels to a host, before the number of the step that needs them.
+const WHEELS: &str = "wheels:";
+
 /// A step's state while the plan runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
@@ -64,6 +68,10 @@ pub(super) struct Run<'a> {
     registered: BTreeMap<String, Vec<String>>,
     /// The line it is just saying, as far as it came.
     registering: BTreeMap<String, String>,
+    /// The wheelhouse, read when a first host needs something of it.
+    stock: Option<Result<Stock<'a>, String>>,
+    /// Hosts that are getting wheels before the step that needs them.
+    shipments: BTreeMap<String, Shipment>,
     /// Record lines of routes found right, written down with each host's next frame.
     approved: BTreeMap<String, String>,
 }
@@ -86,6 +94,8 @@ impl<'a> Run<'a> {
             gone: BTreeMap::new(),
             registered: BTreeMap::new(),
             registering: BTreeMap::new(),
+            stock: None,
+            shipments: BTreeMap::new(),
             approved: BTreeMap::new(),
         }
     }
@@ -147,7 +157,10 @@ impl<'a> Run<'a> {
                 continue;
             }
             let missing = self.missing_secrets(step);
-            if missing.is_empty() {
+            if missing.is_empty() && matches!(step.action, Action::BuildVenv { offline: true, .. }) {
+                self.ship(step, observer);
+            } else if missing.is_empty() {
+                observer.begins(step);
                 self.begin(step, observer);
             } else {
                 self.fetch(&missing, observer);
@@ -215,7 +228,6 @@ impl<'a> Run<'a> {
         if !matches!(step.action, Action::CheckRoutes { .. }) {
             frame.done(&self.ledger.promise(step));
         }
-        observer.begins(step);
         let outcome = match outcome {
             Ok(()) if self.send(&step.host, step.id.to_string(), &frame) => {
                 self.states[step.id] = State::Running;
@@ -224,6 +236,60 @@ impl<'a> Run<'a> {
             Ok(()) => Outcome::Lost("the session with the host has ended".to_owned()),
             Err(error) => Outcome::Failed(vec![error.to_string()]),
         };
+        observer.ends(step, &outcome);
+        self.states[step.id] = State::Over(outcome);
+    }
+
+    /// What the host lacks of the wheelhouse goes there before the step itself.
+    fn ship(&mut self, step: &Step, observer: &mut dyn Observer) {
+        if self.shipments.len() >= AT_ONCE {
+            return;
+        }
+        observer.begins(step);
+        let house = self.job.wheelhouse.ok_or_else(|| "there is no wheelhouse here any more".to_owned());
+        let stock = self.stock.get_or_insert_with(|| house.and_then(Stock::take));
+        let outcome = match stock {
+            Ok(stock) => {
+                let tag = self.ledger.facts().get(&step.host).and_then(HostFacts::python_tag);
+                let Action::BuildVenv { locked, .. } = &step.action else { return };
+                let resolved = &self.ledger.resolved;
+                let set = tag.and_then(|tag| locked.get(&tag).or_else(|| resolved.get(&tag)));
+                let shipment = stock.shipment(set);
+                let frame = shipment.ask();
+                self.shipments.insert(step.host.clone(), shipment);
+                if self.send(&step.host, format!("{WHEELS}{}", step.id), &frame) {
+                    self.states[step.id] = State::Running;
+                    return;
+                }
+                self.shipments.remove(&step.host);
+                Outcome::Lost("the session with the host has ended".to_owned())
+            }
+            Err(error) => Outcome::Failed(vec![error.clone()]),
+        };
+        observer.ends(step, &outcome);
+        self.states[step.id] = State::Over(outcome);
+    }
+
+    /// The host has done a part: the next one, or the step that waited for all of them.
+    fn shipped(&mut self, step: &Step, observer: &mut dyn Observer) {
+        let (Some(shipment), Some(Ok(stock))) = (self.shipments.get_mut(&step.host), &self.stock) else {
+            return;
+        };
+        let outcome = match shipment.next(stock) {
+            Ok(Some(frame)) => {
+                observer.says(step, &shipment.progress());
+                if self.send(&step.host, format!("{WHEELS}{}", step.id), &frame) {
+                    return;
+                }
+                Outcome::Lost("the session with the host has ended".to_owned())
+            }
+            Ok(None) => {
+                self.shipments.remove(&step.host);
+                return self.begin(step, observer);
+            }
+            Err(error) => Outcome::Failed(vec![error]),
+        };
+        self.shipments.remove(&step.host);
         observer.ends(step, &outcome);
         self.states[step.id] = State::Over(outcome);
     }
@@ -252,7 +318,8 @@ impl<'a> Run<'a> {
 
     fn running(&self, host: &str) -> Option<&'a Step> {
         let plan: &'a Plan = self.plan;
-        plan.steps.get(self.busy.get(host)?.parse::<usize>().ok()?)
+        let id = self.busy.get(host)?;
+        plan.steps.get(id.strip_prefix(WHEELS).unwrap_or(id).parse::<usize>().ok()?)
     }
 
     fn hear(&mut self, host: &str, item: News, observer: &mut dyn Observer) {
@@ -276,6 +343,11 @@ impl<'a> Run<'a> {
                 self.ledger.value(name, value);
             }
             News::Value { .. } => {}
+            News::Lacks { name } => {
+                if let Some(shipment) = self.shipments.get_mut(host) {
+                    shipment.lacks(name);
+                }
+            }
             News::Venv { path, packages } => self.ledger.venv(host, path, packages),
             News::Resolved { tag, requirement } => {
                 let building =
@@ -304,7 +376,10 @@ impl<'a> Run<'a> {
                     } else {
                         self.fail_for_want_of(name, &tail, observer);
                     }
+                } else if let Some(step) = step.filter(|_| ok && id.starts_with(WHEELS)) {
+                    self.shipped(step, observer);
                 } else if let Some(step) = step {
+                    self.shipments.remove(host);
                     let tail = tail.iter().map(|line| self.ledger.redact(line)).collect();
                     let mut outcome = if ok { Outcome::Done } else { Outcome::Failed(tail) };
                     if ok && matches!(step.action, Action::CheckRoutes { .. }) {
@@ -320,6 +395,7 @@ impl<'a> Run<'a> {
             }
             News::Failed(error) => {
                 let step = self.running(host);
+                self.shipments.remove(host);
                 let fetched = self.busy.remove(host);
                 if let Some(name) = fetched.as_deref().and_then(|id| id.strip_prefix("fetch:")) {
                     self.fail_for_want_of(name, &[format!("{host}: {error}")], observer);
@@ -397,11 +473,11 @@ impl<'a> Run<'a> {
         let meta = next.meta(self.plan, self.job.topology, self.job.modules, number);
         // What pip has chosen in this apply is what one goes back to.
         let complete = |body: Body| match body {
-            Body::Venv { path, requirements, constraints, locked, managed: true } => {
+            Body::Venv { path, requirements, constraints, locked, managed: true, installer, offline } => {
                 let mut sets = resolved.clone();
                 sets.extend(locked.into_iter().flatten());
                 let locked = (!sets.is_empty()).then_some(sets);
-                Body::Venv { path, requirements, constraints, locked, managed: true }
+                Body::Venv { path, requirements, constraints, locked, managed: true, installer, offline }
             }
             body => body,
         };

@@ -87,6 +87,11 @@ pub enum News {
         /// Requirement line with hash.
         requirement: String,
     },
+    /// A wheel that the host lacks.
+    Lacks {
+        /// File name.
+        name: String,
+    },
     /// Digest of a venv's package list.
     Venv {
         /// Path.
@@ -237,6 +242,7 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
             News::Value { name: text(name), value: Secret::new(value) }
         }
         ["resolved", tag, requirement] => News::Resolved { tag: text(tag), requirement: text(requirement) },
+        ["lacks", name] => News::Lacks { name: text(name) },
         ["venv", path, packages] => News::Venv { path: text(path), packages: text(packages) },
         ["registers", part] => News::Registered { part: text(part), last: false },
         ["registered", part] => News::Registered { part: text(part), last: true },

@@ -291,6 +291,7 @@ fn perform(
             targeted: surveyed.targeted.as_ref(),
             replan: &replan,
             reconnect: &|host| surveyed.reconnect(host),
+            wheelhouse: loaded.wheelhouse(),
             ready_seconds: arguments.ready_timeout,
             settles: true,
             interrupts: &interrupts,

@@ -52,6 +52,7 @@ pub fn execute(
         understand: None,
         replan: &replan,
         reconnect: &|host| surveyed.reconnect(host),
+        wheelhouse: None,
         ready_seconds,
         settles: false,
         interrupts: &interrupts,

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::lock_file::LockFile;
 use super::{Exit, InventoryArgs, Output};
+use crate::apply::Wheelhouse;
 use crate::apply::former::Meaning;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::inventory::registration::{self, Registration};
-use crate::inventory::{self, Inventory};
+use crate::inventory::{self, Inventory, WheelName};
 use crate::lab::stand_in::Substitution;
 use crate::lab::{self, Lab};
 use crate::modules::{self, Modules};
@@ -40,6 +41,17 @@ pub struct Loaded {
     pub back_to: Option<u64>,
     /// What is not as in the real inventory; empty outside of a lab.
     pub substitutions: Vec<Substitution>,
+}
+
+impl Loaded {
+    /// Where hosts have Python packages from, if not from an index.
+    pub fn wheelhouse(&self) -> Option<Wheelhouse<'_>> {
+        let house = self.inventory.synapse.wheelhouse.as_ref()?;
+        Some(Wheelhouse {
+            directory: Path::new(house.directory.as_deref()?),
+            names: house.wheels.as_deref()?,
+        })
+    }
 }
 
 /// Everything there is to say about files that could not be loaded.
@@ -96,6 +108,7 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
         return Err(Unloadable { diagnostics, source, errors: Vec::new() });
     };
     deliver(&mut inventory, &path, &mut diagnostics);
+    look_for_wheels(&mut inventory, &path, &mut diagnostics);
     let (inventory, substitutions) = match stand_in {
         None => (inventory, Vec::new()),
         Some(stand_in) => lab::stand_in::stand_in(&inventory, stand_in.lab.hosts()),
@@ -257,6 +270,32 @@ fn deliver(inventory: &mut Inventory, path: &Path, diagnostics: &mut Vec<Diagnos
             ),
         }
     }
+}
+
+/// Looks which wheels there are. What is in them is read when a host lacks them.
+fn look_for_wheels(inventory: &mut Inventory, path: &Path, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(house) = &mut inventory.synapse.wheelhouse else { return };
+    let directory = path.with_file_name(&house.path.value);
+    let entries = std::fs::read_dir(&directory).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let wheels = entries.map(|entries| {
+        let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut wheels: Vec<String> = names.filter(|name| WheelName::parse(name).is_some()).collect();
+        wheels.sort();
+        wheels
+    });
+    let problem = match wheels {
+        Ok(wheels) if wheels.is_empty() => "has no wheels".to_owned(),
+        Ok(wheels) => {
+            house.wheels = Some(wheels);
+            house.directory = Some(directory.to_string_lossy().into_owned());
+            return;
+        }
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    diagnostics.push(
+        Diagnostic::error(house.path.span, format!("the wheelhouse {} {problem}", directory.display()))
+            .help("write a directory with .whl files, relative to the inventory; docs/offline.md tells how they are fetched"),
+    );
 }
 
 /// Built-in modules with the user's directory over them, and the digest of all of it.

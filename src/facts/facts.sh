@@ -98,19 +98,45 @@ probe_system() {
 probe_units() {
     ((${#units[@]})) || return 0
     local -a lines=()
-    local line unit='' pid='' child stat n=0
-    mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts,StateChangeTimestamp,MemoryCurrent -- "${units[@]}" 2> /dev/null)
+    local line unit='' pid='' wanted='' child stat n=0
+    mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,Wants,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts,StateChangeTimestamp,MemoryCurrent -- "${units[@]}" 2> /dev/null)
     say unit "${units[0]}"
     for line in "${lines[@]}" ''; do
         if [[ -z $line ]]; then
             unit=${units[n]-}
             [[ -n ${reloads[$unit]-} && ${pid:-0} != 0 ]] && probe_children "$pid"
-            n=$((n + 1)) pid=''
+            [[ -n $wanted ]] && probe_instances $wanted
+            n=$((n + 1)) pid='' wanted=''
             [[ -n ${units[n]-} ]] && say unit "${units[n]}"
             continue
         fi
         [[ $line == MainPID=* ]] && pid=${line#*=}
+        if [[ $line == Wants=* ]]; then
+            wanted=$(instances "${line#*=}")
+            continue
+        fi
         say property "$line"
+    done
+}
+
+# Debian's postgresql.service is active whether or not a cluster runs: the clusters that it starts are
+# postgresql@VERSION-NAME.service.
+instances() { # UNIT...: those of them, on one line
+    local -a all=() found=()
+    local one
+    read -r -d '' -a all <<< "$*"
+    for one in "${all[@]}"; do [[ $one != postgresql@?* ]] || found+=("$one"); done
+    echo "${found[*]}"
+}
+
+# The first one that does not run speaks for its umbrella.
+probe_instances() { # UNIT...
+    local unit line lines
+    for unit in "$@"; do
+        lines=$(systemctl show --timestamp=us+utc --property=ActiveState,SubState,Result,StateChangeTimestamp -- "$unit" 2> /dev/null)
+        case $'\n'$lines in *$'\n'ActiveState=active* | *$'\n'ActiveState=reloading*) continue ;; esac
+        while IFS= read -r line; do say property "$line"; done <<< "$lines"
+        return
     done
 }
 

@@ -35,6 +35,7 @@ mod site;
 mod synapse;
 mod units;
 mod unsupported;
+mod wheels;
 
 use indexmap::IndexMap;
 
@@ -61,6 +62,7 @@ pub use select::Select;
 pub use site::{ExtraRoute, ExtraTarget, Http2, WellKnown};
 pub use synapse::{Appservice, Synapse};
 pub use units::Units;
+pub use wheels::{Installer, WheelName, Wheelhouse, normal};
 
 /// A whole inventory file.
 #[derive(Debug, Clone)]

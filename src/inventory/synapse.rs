@@ -6,8 +6,8 @@ use super::config::{Owner, config};
 use super::decode::{Found, Section, entries};
 use super::install::{extras, install, version};
 use super::{
-    ConfigMap, DeliveredFile, Install, MediaStore, Metrics, SecretSource, Units, listeners, media_store,
-    names, packages, secrets, units,
+    ConfigMap, DeliveredFile, Install, Installer, MediaStore, Metrics, SecretSource, Units, Wheelhouse,
+    listeners, media_store, names, packages, secrets, units, wheels,
 };
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::Node;
@@ -25,6 +25,10 @@ pub struct Synapse {
     pub install: Install,
     /// Extras of the PyPI package besides `postgres` and `redis`, e.g. `oidc`, `url-preview`.
     pub extras: Vec<Spanned<String>>,
+    /// Which program fills the Python environment.
+    pub installer: Installer,
+    /// Where hosts that reach no package index have their packages from.
+    pub wheelhouse: Option<Wheelhouse>,
     /// URL clients use; `https://SERVER_NAME/` by default.
     pub public_baseurl: Option<Spanned<String>>,
     /// Base directory; `/opt/matrix` by default.
@@ -63,6 +67,8 @@ const KEYS: &[&str] = &[
     "version",
     "install",
     "extras",
+    "installer",
+    "wheelhouse",
     "public_baseurl",
     "root",
     "user",
@@ -102,6 +108,8 @@ pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Read> 
     let version = version(&section, found);
     let install = install(&section, found);
     let extras = extras(&section, install.as_ref(), found);
+    let installer = wheels::installer(&section, install.as_ref(), found);
+    let wheelhouse = wheels::wheelhouse(&section, install.as_ref(), found);
     let path = |key: &str, found: &mut Found| {
         section.text(key, found).filter(|value| names::path(value, &format!("\"{key}\" in synapse"), found))
     };
@@ -144,6 +152,8 @@ pub(super) fn synapse(node: &Node, at: Span, found: &mut Found) -> Option<Read> 
         version,
         install: install.unwrap_or(Install::Managed),
         extras,
+        installer,
+        wheelhouse,
         public_baseurl,
         root,
         user,

@@ -17,7 +17,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
     ),
     ("", "backup", "backups are", "back up the database, the media store and the signing key yourself"),
     ("", "groups", "host groups are", "name the hosts of each pool under its hosts"),
-    ("synapse", "wheelhouse", "installing from a wheelhouse is", WHEELS),
     ("synapse", "index_url", "choosing a package index is", "set it in pip's own configuration on the hosts"),
     (
         "synapse",
@@ -25,7 +24,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
         "installing Synapse modules is",
         "write packages: [NAME==VERSION] or files: {NAME.py: {source: PATH}}, and modules under synapse.config",
     ),
-    ("synapse.install", "wheelhouse", "installing from a wheelhouse is", WHEELS),
     (
         "synapse.install",
         "docker",
@@ -61,9 +59,6 @@ const NOT_YET: &[(&str, &str, &str, &str)] = &[
     ("redis", "sentinel", "Redis Sentinel is", "run it yourself and write external"),
 ];
 
-const WHEELS: &str =
-    "let the hosts reach a package index, or build a venv yourself and write install: {venv: /path}";
-
 const PASSWORD: &str = "a password never stands in an inventory: give it with --ask-become-password, or in SYNPROV_BECOME_PASSWORD";
 
 /// Section path, key, what to write instead: things of another place or of Ansible's and Synapse's words.
@@ -77,6 +72,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("", "secrets", "write it under synapse"),
     ("", "config", "write it under synapse"),
     ("", "appservices", "write it under synapse"),
+    ("synapse.install", "wheelhouse", "write it beside install, under synapse"),
+    ("synapse.install", "uv", "write installer: uv beside install, under synapse"),
     ("synapse", "mas", "write it at the top, beside synapse"),
     ("mas", "url", "did you mean \"endpoint\"?"),
     ("mas", "secret_path", "did you mean \"secret\"? write secret: {secret: NAME}"),

@@ -29,6 +29,7 @@ pub mod target;
 mod title;
 mod upgrade;
 pub mod values;
+mod wheels;
 pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,7 +7,7 @@ use super::leave::recorded_instances;
 use super::order::datastores::REDIS;
 use super::service::is_active;
 use super::step::{Action, Step};
-use super::{Considered, Input, Refusal, backup, identity, limit, moved, upgrade};
+use super::{Considered, Input, Refusal, backup, identity, limit, moved, upgrade, wheels};
 use crate::inventory;
 use crate::resource::{Body, Stage};
 use crate::topology::catalogue::Catalogue;
@@ -23,6 +23,7 @@ pub(super) fn refusals(input: &Input<'_>, considered: &[Considered<'_>], steps: 
     refusals.extend(backup::refusals(input));
     refusals.extend(postgresql_too_old(input));
     refusals.extend(python_too_old(input, considered));
+    refusals.extend(wheels::refusals(input, steps));
     refusals.extend(haproxy_too_old(input, considered));
     refusals.extend(shadowed(input));
     refusals.extend(datastore_restart(input, considered, steps));

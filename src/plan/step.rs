@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::backup::{Destination, Kept};
+use crate::inventory::Installer;
 use crate::resource::{Content, FileSet, Ready};
 pub use crate::topology::SynapseCheck;
 
@@ -144,6 +145,12 @@ pub enum Action {
         locked: IndexMap<String, Vec<String>>,
         /// The lock has no set for this host's Python yet: pip chooses, and the lock will have it.
         resolves: bool,
+        /// Which program fills it.
+        #[serde(default)]
+        installer: Installer,
+        /// The packages come from the wheelhouse alone; the host gets those that it lacks first.
+        #[serde(default)]
+        offline: bool,
     },
     /// Brings the files of a set to the host, not yet in place.
     Stage {

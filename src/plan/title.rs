@@ -26,9 +26,10 @@ impl Action {
             Action::PutSecret { file, origin: None } => {
                 format!("put secret {} in place, value from here", file.name)
             }
-            Action::BuildVenv { path, resolves: false, .. } => format!("build {path}"),
-            Action::BuildVenv { path, .. } => {
-                format!("build {path}, resolving its packages {}", super::values::KNOWN_AFTER_APPLY)
+            Action::BuildVenv { path, resolves, offline, .. } => {
+                let from = if *offline { " from the wheelhouse" } else { "" };
+                let resolving = format!(", resolving its packages {}", super::values::KNOWN_AFTER_APPLY);
+                format!("build {path}{from}{}", if *resolves { &resolving } else { "" })
             }
             Action::Stage { set, files, .. } => {
                 format!("stage {}", staged(*set, files))

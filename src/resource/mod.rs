@@ -10,6 +10,8 @@ mod content;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::inventory::Installer;
+
 pub use content::{Content, Piece, Quote};
 
 /// Names one resource in the whole topology: host, module, kind and the kind's own key.
@@ -129,6 +131,12 @@ pub enum Body {
         locked: Option<IndexMap<String, Vec<String>>>,
         /// `false`: adopted; must exist and import Synapse, is never changed.
         managed: bool,
+        /// Which program fills it.
+        #[serde(default)]
+        installer: Installer,
+        /// Its packages come from the wheelhouse alone.
+        #[serde(default)]
+        offline: bool,
     },
     /// The routes, checked against what Synapse in this venv serves. Leaving: forgotten.
     Routes {

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::inventory::{ExtraRoute, Http2, Install, ProxyKind, SecretSource, Tls};
+use crate::inventory::{ExtraRoute, Http2, Install, Installer, ProxyKind, SecretSource, Tls};
 use crate::resource::{Ready, Stage};
 
 /// The meaning of an inventory with its lock. Everything decided, nothing looked up on a host.
@@ -82,6 +82,13 @@ pub struct Venv {
     pub locked: Option<IndexMap<String, Vec<String>>>,
     /// Built by synprov.
     pub managed: bool,
+    /// Which program fills it.
+    pub installer: Installer,
+    /// Its packages come from the wheelhouse alone.
+    pub offline: bool,
+    /// File names in the wheelhouse, sorted; `None`: there is none, or nobody has looked.
+    #[serde(skip)]
+    pub wheels: Option<Vec<String>>,
 }
 
 /// A host with what runs on it.

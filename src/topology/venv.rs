@@ -4,7 +4,7 @@
 
 use super::catalogue::Catalogue;
 use super::types::Venv;
-use crate::inventory::{Install, Lock, Synapse};
+use crate::inventory::{Install, Installer, Lock, Synapse};
 use crate::secret::sha256_hex;
 use crate::version::Version;
 
@@ -28,6 +28,9 @@ pub(super) fn build(
         constraints: Vec::new(),
         locked: None,
         managed: false,
+        installer: Installer::default(),
+        offline: false,
+        wheels: None,
     };
     match &synapse.install {
         Install::Venv(path) => adopted(&path.value),
@@ -49,7 +52,16 @@ pub(super) fn build(
             let request = format!("{}\n\n{}\n\n{REVISION}", requirements.join("\n"), constraints.join("\n"));
             let key = format!("{version}-{}", &sha256_hex(request.as_bytes())[..12]);
             let locked = lock.packages.get(&key).cloned();
-            Venv { path: format!("{root}/venvs/{key}"), requirements, constraints, locked, managed: true }
+            Venv {
+                path: format!("{root}/venvs/{key}"),
+                requirements,
+                constraints,
+                locked,
+                managed: true,
+                installer: synapse.installer,
+                offline: synapse.wheelhouse.is_some(),
+                wheels: synapse.wheelhouse.as_ref().and_then(|house| house.wheels.clone()),
+            }
         }
     }
 }

@@ -93,7 +93,11 @@ pub fn faults() -> Vec<Fault> {
             "stat -c %a $W > /root/mode; chmod g+s $W",
             "rm /root/mode",
         ),
-        instead("a directory in place of a file", "mkdir $W/client.yaml; echo mine > $W/client.yaml/precious", "true")
+        around(
+            "a directory in place of a file",
+            "rm $W/client.yaml; mkdir $W/client.yaml; echo mine > $W/client.yaml/precious",
+            "[[ $(cat $W/client.yaml/precious) == mine ]]; rm -r $W/client.yaml",
+        )
             .ends(FAILS)
             .says(&["client.yaml is a directory, where a file should be", "move it away"])
             .theirs(),

@@ -27,6 +27,8 @@ impl Site {
                 version: at("1.163.2"),
                 install: Install::Managed,
                 extras: Vec::new(),
+                installer: Default::default(),
+                wheelhouse: None,
                 public_baseurl: None,
                 root: None,
                 user: None,

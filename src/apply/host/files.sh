@@ -45,18 +45,19 @@ put_file() { # PATH OWNER GROUP MODE < CONTENT: never partial, never wider than 
     return 1
 }
 
+# Five digits: with four, chmod leaves a directory's set-user-ID and set-group-ID bits as they are.
 make_directory() { # PATH OWNER GROUP MODE
     local parent=${1%/*}
     if [[ -L $1 || (-e $1 && ! -d $1) ]]; then complain "$1 is no directory"; return 1; fi
     # Below a directory of the same owner, that user does it: root is led nowhere by what stands there.
     if owner_writes "$parent" "$2"; then
-        as_owner "$2" "$3" '[[ -d $1 ]] || mkdir -m 0700 -- "$1"; chmod -- "$2" "$1"' "$1" "$4"
+        as_owner "$2" "$3" '[[ -d $1 ]] || mkdir -m 0700 -- "$1"; chmod -- "0$2" "$1"' "$1" "$4"
         return
     fi
     # Also where it is there already: who may write to its parent can put a link in its place at any moment.
     safe_directory "$parent" || return 1
     [[ -d $1 ]] || mkdir -m 0700 -- "$1" || return 1
-    chown --no-dereference -- "$2:$3" "$1" && chmod -- "$4" "$1"
+    chown --no-dereference -- "$2:$3" "$1" && chmod -- "0$4" "$1"
 }
 
 remove_file() { # PATH KEEP-A-COPY

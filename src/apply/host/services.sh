@@ -19,7 +19,9 @@ children() { # UNIT: PID@START of its worker processes
 
 explain() { # UNIT: why it does not run, in its own last words
     complain "$1 is $(property "$1" ActiveState) ($(property "$1" SubState), result $(property "$1" Result)); its last lines:"
-    journalctl --unit="$1" --lines=20 --no-pager --output=cat 2> /dev/null
+    local -a under=()
+    read -r -a under < <(instances "$(property "$1" Wants)")
+    journalctl --unit="$1" "${under[@]/#/--unit=}" --lines=20 --no-pager --output=cat 2> /dev/null
     return 1
 }
 
@@ -100,7 +102,11 @@ start_units() { # UNIT...: enabled and started side by side; await comes after
     unmask_units "$@" || return 1
     systemctl enable --quiet -- "$@" 2>&1 | grep -v -e 'not meant to be enabled' || true
     systemctl reset-failed -- "$@" 2> /dev/null
-    systemctl start --no-block -- "$@"
+    systemctl start --no-block -- "$@" || return 1
+    # An umbrella that is active starts nothing anew.
+    local -a under=()
+    read -r -a under < <(instances "$(systemctl show --property=Wants --value -- "$@")")
+    ((!${#under[@]})) || systemctl start --no-block -- "${under[@]}"
 }
 
 # What await must not mistake for the new start; empty if it runs and only has to be ready. A unit that is

@@ -139,7 +139,7 @@ impl<'a> Builder<'a, '_> {
         let mut resolved: Option<usize> = None;
         for host in self.hosts() {
             for one in self.changed(&host) {
-                let Body::Venv { path, requirements, constraints, locked, managed: true } =
+                let Body::Venv { path, requirements, constraints, locked, managed: true, installer, offline } =
                     &one.resource.body
                 else {
                     continue;
@@ -153,6 +153,8 @@ impl<'a> Builder<'a, '_> {
                     constraints: constraints.clone(),
                     locked,
                     resolves,
+                    installer: *installer,
+                    offline: *offline,
                 };
                 let after: Vec<usize> = resolved.filter(|_| resolves).into_iter().collect();
                 let id = self.push_after(
