@@ -20,6 +20,7 @@ mod jump;
 mod known_hosts;
 mod local;
 mod openssh;
+mod patience;
 mod pump;
 mod queue;
 mod ssh;

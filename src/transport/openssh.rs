@@ -18,6 +18,7 @@ use super::client::{INSTALL, sentence};
 use super::dial::{address, bare, seconds};
 use super::jump::{proxy, quoted};
 use super::known_hosts;
+use super::patience::{Refusal, patiently};
 use super::{Counters, Error, Exec, Session, Target, Transport};
 
 /// Seconds for which a master outlives a synprov that was killed.
@@ -39,17 +40,23 @@ pub(super) struct OpenSshSession {
 impl Transport for OpenSsh {
     fn connect(&self, target: &Target) -> Result<Box<dyn Session>, Error> {
         let deadline = Instant::now() + target.connect_timeout;
-        let own = |error: std::io::Error| Error::Connect {
-            address: address(target),
-            reason: format!("no private directory for the connection: {error}"),
-            help: "is there room in the directory for temporary files?".to_owned(),
-        };
-        let directory = tempfile::Builder::new().prefix("synprov-").tempdir().map_err(own)?;
+        let directory = tempfile::Builder::new().prefix("synprov-").tempdir();
+        let directory = directory.map_err(|error| own(target, error))?;
         let session = OpenSshSession { directory, target: target.clone(), counters: Counters::default() };
-        let mut master = session.ssh();
+        patiently(deadline, || session.log_in(target, deadline))?;
+        session.counters.login();
+        Ok(Box::new(session))
+    }
+}
+
+impl OpenSshSession {
+    /// One master, or why there is none.
+    fn log_in(&self, target: &Target, deadline: Instant) -> Result<(), Refusal> {
+        let own = |error| own(target, error);
+        let mut master = self.ssh();
         master.args(["-M", "-N", "-o", PERSIST]).args(options(target));
         if let Some(pinned) = &target.host_key {
-            let file = session.directory.path().join("known_hosts");
+            let file = self.directory.path().join("known_hosts");
             let name = known_hosts::name(bare(&target.address), target.port);
             // `*`: what the configuration calls this host is not known here, and one key is all there is.
             std::fs::write(&file, format!("{name},* {pinned}\n")).map_err(own)?;
@@ -61,12 +68,18 @@ impl Transport for OpenSsh {
         if let Some(proxy) = proxy(&target.client.config.arguments(), &target.client.jump, target.accept_new)
         {
             // ⚑ With ControlPersist ssh throws away what its ProxyCommand says.
-            let said = quoted(&doubled(&session.said()));
+            let said = quoted(&doubled(&self.said()));
             master.arg("-o").arg(format!("ProxyCommand={proxy} 2>{said}")).env("SHELL", "/bin/sh");
         }
-        session.run_master(&mut master, deadline)?;
-        session.counters.login();
-        Ok(Box::new(session))
+        self.run_master(&mut master, deadline)
+    }
+}
+
+fn own(target: &Target, error: std::io::Error) -> Error {
+    Error::Connect {
+        address: address(target),
+        reason: format!("no private directory for the connection: {error}"),
+        help: "is there room in the directory for temporary files?".to_owned(),
     }
 }
 
@@ -123,7 +136,7 @@ impl OpenSshSession {
         ssh
     }
 
-    fn run_master(&self, master: &mut Command, deadline: Instant) -> Result<(), Error> {
+    fn run_master(&self, master: &mut Command, deadline: Instant) -> Result<(), Refusal> {
         // A group of its own: Ctrl-C at the terminal is synprov's to handle.
         let spawned = master
             .args(["--", bare(&self.target.address)])
@@ -158,17 +171,18 @@ impl OpenSshSession {
             Some(_) => {
                 let mut all = std::fs::read(self.said()).unwrap_or_default();
                 all.extend(said.join().unwrap_or_default());
-                Err(refused(&self.target, &all))
+                let error = refused(&self.target, &all);
+                Err(if is_busy(&all) { Refusal::Busy(error) } else { Refusal::Final(error) })
             }
             None => {
                 end(&mut child);
-                Err(Error::Connect {
+                Err(Refusal::Final(Error::Connect {
                     address: address(&self.target),
                     reason: format!("ssh had not logged in within {}", seconds(&self.target)),
                     help: "is the host up, and every jump host on the way? a security token may have waited for a \
                            touch; --timeout gives more time"
                         .to_owned(),
-                })
+                }))
             }
         }
     }
@@ -196,6 +210,17 @@ fn end(child: &mut Child) {
     let group = rustix::process::Pid::from_child(child);
     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     let _ = child.wait();
+}
+
+/// Whether the host, or a jump host on the way, let go of ssh before it had said who it is.
+fn is_busy(stderr: &[u8]) -> bool {
+    let all = String::from_utf8_lossy(stderr);
+    let turned_away = |line: &str| {
+        line.contains("Exceeded MaxStartups")
+            || line.starts_with("kex_exchange_identification: ")
+                && (line.contains("Connection closed by remote host") || line.contains("reset by peer"))
+    };
+    all.lines().any(turned_away)
 }
 
 /// Why ssh did not log in, out of its own words (OpenSSH's messages are not translated).

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::auth::{GONE, LogIn};
 use super::dial::{address, dial, seconds};
 use super::host_key::HostKeys;
+use super::patience::{Refusal, patiently};
 use super::pump::SshExec;
 use super::wait::{Halt, code, until_done, writable};
 use super::{Counters, Error, Exec, Session, Target, Transport};
@@ -22,6 +23,9 @@ const KEEPALIVE: u32 = 15;
 const NO_ALGORITHM: [i32; 4] = [-5, -8, -17, -33];
 /// `LIBSSH2_ERROR_BANNER_RECV`.
 const BAD_BANNER: i32 = -2;
+/// What sshd says in place of its banner: to one too many, since 9.7; to one who is banned, since 9.8.
+const FULL: &str = "Exceeded MaxStartups";
+const PENALTY: &str = "Not allowed at this time";
 /// `LIBSSH2_ERROR_…`: CHANNEL_FAILURE, CHANNEL_REQUEST_DENIED, REQUEST_DENIED.
 const DENIED: [i32; 3] = [-21, -22, -32];
 
@@ -50,6 +54,26 @@ impl Transport for Ssh2 {
         let deadline = Instant::now() + target.connect_timeout;
         // Read before the handshake: what is on record decides which algorithms are offered first.
         let host_keys = HostKeys::load(target)?;
+        let session = patiently(deadline, || Self::greet(target, &host_keys, deadline))?;
+        let key = session.session.host_key().map(|(key, _)| key.to_vec()).unwrap_or_default();
+        host_keys.verify(target, &key)?;
+        LogIn::run(
+            &session.session,
+            &session.socket,
+            target,
+            deadline,
+            self.agent.as_deref(),
+            &self.default_identities,
+        )?;
+        session.session.set_keepalive(true, KEEPALIVE);
+        session.counters.login();
+        Ok(Box::new(session))
+    }
+}
+
+impl Ssh2 {
+    /// Connects and agrees on keys; who is there is not known yet.
+    fn greet(target: &Target, host_keys: &HostKeys, deadline: Instant) -> Result<SshSession, Refusal> {
         let socket = dial(target, deadline)?;
         let broken = |reason: String| Error::Connect {
             address: address(target),
@@ -71,19 +95,7 @@ impl Transport for Ssh2 {
             jammed: Cell::new(false),
         };
         session.handshake(target, deadline)?;
-        let key = session.session.host_key().map(|(key, _)| key.to_vec()).unwrap_or_default();
-        host_keys.verify(target, &key)?;
-        LogIn::run(
-            &session.session,
-            &session.socket,
-            target,
-            deadline,
-            self.agent.as_deref(),
-            &self.default_identities,
-        )?;
-        session.session.set_keepalive(true, KEEPALIVE);
-        session.counters.login();
-        Ok(Box::new(session))
+        Ok(session)
     }
 }
 
@@ -100,7 +112,7 @@ pub(super) struct SshSession {
 }
 
 impl SshSession {
-    fn handshake(&self, target: &Target, deadline: Instant) -> Result<(), Error> {
+    fn handshake(&self, target: &Target, deadline: Instant) -> Result<(), Refusal> {
         // handshake() wants it mutable; it is a handle on the same session.
         let mut handle = self.session.clone();
         let mut first = Vec::new();
@@ -123,7 +135,18 @@ impl SshSession {
         );
         let said = String::from_utf8_lossy(&first);
         let said = said.lines().next().unwrap_or_default();
+        let gone = matches!(&halt, Halt::Ssh(error) if GONE.contains(&code(error)));
+        let busy = said.starts_with(FULL) || first.is_empty() && gone;
         let (reason, help) = match halt {
+            _ if said.starts_with(FULL) => (
+                "its sshd is busy with others that log in (MaxStartups)".to_owned(),
+                "raise MaxStartups in its sshd_config, or speak with fewer hosts at a time: --forks".to_owned(),
+            ),
+            _ if said.starts_with(PENALTY) => (
+                "its sshd lets this address in no more for a while (PerSourcePenalties)".to_owned(),
+                "wait some minutes; PerSourcePenaltyExemptList in its sshd_config keeps this machine out of it"
+                    .to_owned(),
+            ),
             _ if !said.is_empty() && !first.starts_with(b"SSH-") => {
                 (format!("what answers is not SSH, it says {said:?}"), format!("is {port} the port of sshd?"))
             }
@@ -146,7 +169,8 @@ impl SshSession {
             ),
             Halt::Ssh(error) => (format!("the SSH handshake failed: {}", lower(error.message())), overloaded),
         };
-        Err(Error::Connect { address: self.address.clone(), reason, help })
+        let error = Error::Connect { address: self.address.clone(), reason, help };
+        Err(if busy { Refusal::Busy(error) } else { Refusal::Final(error) })
     }
 
     /// ⚑ sshd counts a command that has ended (MaxSessions) until it next looks around, after it has already read

@@ -22,7 +22,7 @@ fn beside(code: &str) -> [String; 2] {
     let quoted = code.replace('\'', "'\\''");
     [
         format!(
-            "systemctl reset-failed fault 2> /dev/null; systemd-run --quiet --unit=fault bash -c '{quoted}'"
+            "systemctl reset-failed fault 2> /dev/null || true; systemd-run --quiet --unit=fault bash -c '{quoted}'"
         ),
         "systemctl stop fault 2> /dev/null || true".to_owned(),
     ]

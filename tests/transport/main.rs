@@ -11,6 +11,7 @@
 )]
 
 mod bad_links;
+mod crowds;
 mod host_keys;
 mod local;
 mod logging_in;

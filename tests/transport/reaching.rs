@@ -133,8 +133,14 @@ fn not_ssh() {
 
 #[test]
 fn closed_at_once() {
-    let text = check(&target("127.0.0.1", serve(drop)));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (asked_in, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || listener.incoming().for_each(|one| drop((one, asked_in.send(())))));
+    let text = check(&target("127.0.0.1", port));
     assert!(text.contains("closed before an SSH banner came") && text.contains("fail2ban"), "{text}");
+    let asked = asked.try_iter().count();
+    assert!((3..10).contains(&asked), "asked again, with pauses: {asked} times");
 }
 
 #[test]
