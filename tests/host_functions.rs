@@ -180,6 +180,25 @@ fn a_secret_is_made_once_and_never_again() {
 }
 
 #[test]
+fn a_replaced_secret_comes_back_and_a_new_one_stays() {
+    let scratch = Scratch::new("secret-back");
+    std::fs::create_dir(scratch.path("d")).unwrap();
+    std::fs::write(scratch.path("d/s"), "old").unwrap();
+    let put = "mkdir -p $state; echo salt > $state/salt; replaced=$run/replaced; \
+        put() { printf $2 > $run/payload; put_secret $1 $PWD/d/$1 root root 0600 0 ${#2}; }; \
+        back() { printf line > $run/payload; restore_secret $1 $PWD/d/$1 root root 0600 0 4; }; ";
+    let (ok, said) = scratch.run(&format!(
+        "{put} put s newer; put s newest; put fresh new; stat -c '%a' $replaced $replaced/*; back s; back fresh; back s"
+    ));
+    assert!(ok, "{said}");
+    assert!(said.contains("700\n600\n"), "{said}");
+    assert_eq!(std::fs::read_to_string(scratch.path("d/s")).unwrap(), "old");
+    assert_eq!(std::fs::read_to_string(scratch.path("d/fresh")).unwrap(), "new");
+    assert_eq!(std::fs::read_to_string(scratch.path("state/record")).unwrap(), "line", "only what came back");
+    assert_eq!(names(&scratch.path("run/replaced")), [""; 0]);
+}
+
+#[test]
 fn an_edited_file_that_leaves_is_kept_as_a_copy() {
     let scratch = Scratch::new("leave");
     std::fs::create_dir(scratch.path("d")).unwrap();

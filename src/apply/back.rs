@@ -18,8 +18,8 @@ use super::run::Run;
 use super::session::{News, Order};
 use super::sessions::Sessions;
 use super::{Job, Observer, Outcome, Report};
-use crate::facts::HostFacts;
 use crate::facts::request::{Also, Mode, request};
+use crate::facts::{HostFacts, record};
 use crate::plan::change::Operation;
 use crate::plan::step::{Action, Startable};
 use crate::plan::{Plan, Step};
@@ -120,6 +120,7 @@ impl Back<'_, '_, '_> {
     ) -> Result<usize, Failure> {
         let job = self.job;
         let failed = |reasons: Vec<String>| (reasons, Vec::new());
+        self.restore_secrets(before, report);
         let facts = self.found_again(former, before, report, observer).map_err(failed)?;
         let plan = former.plan(&facts, job.excluded, job.allow);
         let refused = refused(&plan);
@@ -146,6 +147,40 @@ impl Back<'_, '_, '_> {
         }
         self.verify(former).map_err(|reasons| (reasons, done.outcomes))?;
         Ok(plan.steps.len())
+    }
+
+    /// Has hosts put back the values of secrets that this run replaced: nothing of the former generation then
+    /// reads a new one. A host that is lost, or cannot, keeps the new value, and the plan makes all hosts agree.
+    fn restore_secrets(&self, before: &IndexMap<String, HostFacts>, report: &Report) {
+        let mut asked = 0;
+        for (host, orders) in &*self.hosts {
+            let mut frame = Frame::default();
+            let mut any = false;
+            for (step, _) in report
+                .outcomes
+                .iter()
+                .filter(|(step, outcome)| &step.host == host && *outcome != Outcome::Skipped)
+            {
+                let Action::PutSecret { file, .. } = &step.action else { continue };
+                let known = before.get(host).map(|facts| &facts.record.entries);
+                let lines = step.completes.iter().map(|address| {
+                    let entry = known.and_then(|entries| entries.get(address));
+                    entry.map_or_else(|| record::forget(address), |entry| entry.line(address))
+                });
+                frame.restore_secret(file, &lines.collect::<String>());
+                any = true;
+            }
+            let order = Order::Frame { id: "secrets".to_owned(), bytes: frame.bytes("secrets") };
+            if any && orders.send(order).is_ok() {
+                asked += 1;
+            }
+        }
+        // Whoever failed is found out by what comes next.
+        let _ = self.until(asked, |_, item| match item {
+            News::Done { .. } => Ok(true),
+            News::Failed(error) => Err(error.summary),
+            _ => Ok(false),
+        });
     }
 
     /// Nothing differs any more, and every service is ready.

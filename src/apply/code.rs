@@ -70,6 +70,13 @@ impl Frame {
         self.call(["fetch_secret", name, path]);
     }
 
+    /// Puts the value back that this run has replaced, and what the record said of it.
+    pub fn restore_secret(&mut self, file: &SecretFile, record: &str) {
+        let [offset, length] = self.attach(record.as_bytes());
+        let SecretFile { name, path, owner, group, mode } = file;
+        self.call(["restore_secret", name, path, owner, group, mode, &offset, &length]);
+    }
+
     /// Asks which of these wheels the host lacks, and has it forget all others: lines of digest and name.
     pub fn want_wheels(&mut self, list: &str) {
         let [offset, length] = self.attach(list.as_bytes());

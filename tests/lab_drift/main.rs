@@ -2,6 +2,7 @@
 //! each thing and nothing else, what it says heals it, and then it is silent again. And over many runs
 //! against a host that nobody touches it says nothing, and changes nothing there.
 //!
+//! One inventory is used, all three with `SYNPROV_TEST_ALL=1` or `SYNPROV_TEST_VARIANTS=1`.
 //! Which mutations run says `sample.rs`; `SYNPROV_DRIFTS=N` is how often the untouched host is asked (20);
 //! `SYNPROV_TEST_LAB=NAME` keeps the host for the next run.
 // Helpers of tests are tests too: what fails there should stop at once.
@@ -30,6 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use site::{INVENTORY, Site};
+use synprov::lab::Distro;
 
 /// What is tried besides the mutations: its name, and what happens.
 type Scenario = (&'static str, fn(&Site));
@@ -37,14 +39,62 @@ type Scenario = (&'static str, fn(&Site));
 const SCENARIOS: [Scenario; 2] =
     [("an untouched host", steady::an_untouched_host), ("formats and --notify", formats::formats)];
 
+/// An inventory: what of [`INVENTORY`] is another.
+struct Variant {
+    name: &'static str,
+    distro: Distro,
+    replace: &'static [(&'static str, &'static str)],
+}
+
+const VARIANTS: [Variant; 3] = [
+    Variant { name: "nginx, Debian 12", distro: Distro::Debian12, replace: &[] },
+    Variant {
+        name: "HAProxy and sockets, Debian 12",
+        distro: Distro::Debian12,
+        replace: &[("kind: nginx", "kind: haproxy"), ("defaults:\n", "defaults:\n  listen: unix\n")],
+    },
+    Variant {
+        name: "metrics, logs in files, Debian 13",
+        distro: Distro::Debian13,
+        replace: &[
+            ("  install: managed\n", "  install: managed\n  metrics: true\n"),
+            ("defaults:\n", "defaults:\n  logging: /opt/matrix/log\n"),
+        ],
+    },
+];
+
+impl Variant {
+    fn inventory(&self) -> String {
+        self.replace.iter().fold(INVENTORY.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{from:?}");
+            text.replace(from, to)
+        })
+    }
+}
+
 #[test]
 #[ignore = "lab: needs root and podman"]
 fn lab_somebody_changes_a_host() {
-    let mutations = mutations::all();
+    let all =
+        ["SYNPROV_TEST_ALL", "SYNPROV_TEST_VARIANTS"].iter().any(|name| std::env::var_os(name).is_some());
+    let failed: Vec<String> =
+        VARIANTS.iter().take(if all { VARIANTS.len() } else { 1 }).flat_map(walk).collect();
+    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+}
+
+/// What failed on a host with that inventory.
+fn walk(variant: &Variant) -> Vec<String> {
+    let mut mutations = mutations::all();
+    let has = |one: &mutation::Mutation, word: &str| one.script.contains(word) || one.name.contains(word);
+    let haproxy = variant.inventory().contains("kind: haproxy");
+    mutations.retain(|one| {
+        if haproxy { !has(one, "nginx") && !has(one, "certificate") } else { !has(one, "haproxy") }
+    });
+    println!("\n## {}\n", variant.name);
     let mut names: Vec<&str> = mutations.iter().map(|mutation| mutation.name).collect();
     names.extend(SCENARIOS.map(|(name, _)| name));
     let chosen = sample::chosen(&names, &SCENARIOS.map(|(name, _)| name), 5);
-    let site = Site::up();
+    let site = Site::of(&variant.inventory(), variant.distro);
     let began = Instant::now();
     site.run(&["apply", "--yes"]).exits(0);
     site.is_settled();
@@ -72,10 +122,10 @@ fn lab_somebody_changes_a_host() {
             }),
         }
     }
-    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+    failed
 }
 
 /// Back to what was applied, so that one failure is one failure.
 fn reset(site: &Site) {
-    site.write(INVENTORY);
+    site.write(&site.text);
 }

@@ -57,6 +57,7 @@ pub fn all() -> Vec<Mutation> {
     datastores(&mut table);
     packages(&mut table);
     proxy(&mut table);
+    haproxy(&mut table);
     harmless(&mut table);
     table.0
 }
@@ -367,7 +368,7 @@ fn datastores(table: &mut Table) {
     table.add(
         "stops the cluster of PostgreSQL alone",
         "systemctl stop 'postgresql@*'",
-        &["postgresql matrix stopped"],
+        &["service postgresql.service stopped"],
     );
     let setting = ["postgresql matrix setting"];
     table.add(
@@ -470,6 +471,34 @@ fn proxy(table: &mut Table) {
         &format!("cd {folder} && cp -a fullchain.pem kept && cp -a privkey.pem kept-key && cat > fullchain.pem <<'X'\n{ending}X\ncat > privkey.pem <<'X'\n{key}X\nsystemctl reload nginx; sleep 1"),
         &[&certificate("expiring")],
         &format!("cd {folder} && mv kept fullchain.pem && mv kept-key privkey.pem && systemctl reload nginx; sleep 1"),
+    );
+}
+
+fn haproxy(table: &mut Table) {
+    let (file, unit) = ("/etc/haproxy/matrix.cfg", "matrix_haproxy.service");
+    let content = format!("file {file} content");
+    table.add("edits haproxy's routes", &format!("echo '# mine' >> {file}"), &[&content]);
+    table.add(
+        "edits haproxy's routes and reloads it",
+        &format!("echo '# mine' >> {file}; systemctl reload {unit}"),
+        &[&content],
+    );
+    table.add("deletes haproxy's routes", &format!("rm {file}"), &[&format!("file {file} removed")]);
+    table.add("stops haproxy", &format!("systemctl stop {unit}"), &[&format!("service {unit} stopped")]);
+    table.add(
+        "disables haproxy",
+        &format!("systemctl disable --quiet {unit} 2> /dev/null"),
+        &[&format!("service {unit} disabled")],
+    );
+    table.add(
+        "has haproxy serve an edit and takes it back",
+        &format!("file={file}; cp -a $file /root/kept; echo '# mine' >> $file; systemctl reload {unit}; sleep 1; cat /root/kept > $file"),
+        &[&format!("service {unit} outdated")],
+    );
+    table.add(
+        "edits haproxy's unit",
+        &format!("sed -i 's/^Description=.*/Description=mine/' {{system}}/{unit} && systemctl daemon-reload"),
+        &[&format!("file {{system}}/{unit} content")],
     );
 }
 

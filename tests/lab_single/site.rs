@@ -38,6 +38,8 @@ pub struct Site {
     pub directory: PathBuf,
     /// What the apply to the bare host said.
     pub first: Answer,
+    /// The inventory that everything begins with.
+    pub text: String,
     env: RefCell<BTreeMap<String, String>>,
     // In this order: the lab goes first.
     _removed: Option<Removed>,
@@ -45,8 +47,14 @@ pub struct Site {
 }
 
 impl Site {
-    /// Boots the host. With `SYNPROV_TEST_LAB=NAME` that lab is used and stays, for those who write scenarios.
+    /// Boots the host of the inventory of all scenarios.
     pub fn up() -> Self {
+        Self::of(INVENTORY, Distro::Debian12)
+    }
+
+    /// Boots the host of an inventory like that. With `SYNPROV_TEST_LAB=NAME` that lab is used and stays, for
+    /// those who write scenarios.
+    pub fn of(text: &str, distro: Distro) -> Self {
         let kept = std::env::var("SYNPROV_TEST_LAB").ok();
         let name = kept.clone().unwrap_or_else(|| format!("test-single-{}", std::process::id()));
         let removed = kept.is_none().then(|| Removed(name.clone()));
@@ -56,9 +64,9 @@ impl Site {
             None => std::env::temp_dir().join(format!("synprov-{name}")),
         };
         std::fs::create_dir_all(&directory).unwrap();
-        let (inventory, found) = synprov::inventory::parse(INVENTORY);
+        let (inventory, found) = synprov::inventory::parse(text);
         let inventory = inventory.unwrap_or_else(|| panic!("{found:?}"));
-        let spec = lab_spec(&inventory, &name, Distro::Debian12, Flavour::Warm, Outward::Indexes);
+        let spec = lab_spec(&inventory, &name, distro, Flavour::Warm, Outward::Indexes);
         let lab = Lab::find(&name).unwrap_or_else(|_| Lab::up(&spec).unwrap());
         let mut env = BTreeMap::new();
         for (name, value) in CANARIES {
@@ -69,9 +77,10 @@ impl Site {
             }
         }
         let first = Answer::default();
-        let site =
-            Self { lab, directory, first, env: RefCell::new(env), _removed: removed, _temporary: temporary };
-        site.write(INVENTORY);
+        let env = RefCell::new(env);
+        let text = text.to_owned();
+        let site = Self { lab, directory, first, text, env, _removed: removed, _temporary: temporary };
+        site.write(&site.text);
         site
     }
 
@@ -96,8 +105,8 @@ impl Site {
     /// Writes the inventory of all scenarios with one thing replaced.
     #[track_caller]
     pub fn rewrite(&self, from: &str, to: &str) {
-        assert!(INVENTORY.contains(from), "the inventory has no {from:?}");
-        self.write(&INVENTORY.replace(from, to));
+        assert!(self.text.contains(from), "the inventory has no {from:?}");
+        self.write(&self.text.replace(from, to));
     }
 
     /// Path of the inventory.

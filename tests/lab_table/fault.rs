@@ -147,7 +147,8 @@ impl Fault {
         aftermath::converges(table, &plan);
         let seconds = began.elapsed().as_secs_f32();
         if answer.code == Some(6) {
-            aftermath::files_are_led_back(&found, &before);
+            let lost = answer.text.contains("Logging in there once more");
+            aftermath::files_are_led_back(&found, &before, lost);
         } else if !self.theirs {
             aftermath::files_are_whole(&found, &before, &table.site.files());
         }

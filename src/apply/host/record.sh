@@ -9,7 +9,7 @@ prepare_state() {
     # A line that lost its end to a power cut must not swallow the next one.
     if [[ -s $state/record && -n $(tail -c 1 "$state/record") ]]; then printf '\n' >> "$state/record"; fi
     clear_swap
-    rm -rf -- $stage
+    rm -rf -- $stage $replaced
 }
 
 record_append() { # OFFSET LENGTH

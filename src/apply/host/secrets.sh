@@ -61,8 +61,23 @@ take_secret() { # NAME PATH OWNER GROUP MODE FROM KEY USER PYTHON
     revision "$1" "$2"
 }
 
+# What this run replaces stays on tmpfs, for root alone, until the run is over: the way back puts it back.
+keep_secret() { # PATH
+    local kept=$replaced/${1//\//%}
+    [[ -f $1 && ! -L $1 && ! -e $kept ]] || return 0
+    mkdir -p -m 0700 -- $replaced && (umask 077; cat -- "$1" > "$kept")
+}
+
 put_secret() { # NAME PATH OWNER GROUP MODE OFFSET LENGTH
+    keep_secret "$2" || return 1
     slice "$6" "$7" | put_file "$2" "$3" "$4" "$5" && revision "$1" "$2"
+}
+
+# Nothing is kept of a secret that was new, nor after a reboot: then it stays as it is.
+restore_secret() { # NAME PATH OWNER GROUP MODE RECORD-OFFSET RECORD-LENGTH
+    local kept=$replaced/${2//\//%}
+    [[ -f $kept ]] || return 0
+    put_file "$2" "$3" "$4" "$5" < "$kept" && record_append "$6" "$7" && rm -f -- "$kept" && revision "$1" "$2"
 }
 
 fetch_secret() { # NAME PATH

@@ -9,6 +9,7 @@
 
 run=/run/synprov
 stage=$run/stage
+replaced=$run/replaced
 lock=''
 records=''
 out=''
@@ -65,7 +66,7 @@ serve() {
     probe
     serve_steps
     kill "$heart" 2> /dev/null
-    rm -rf -- $stage $run/payload
+    rm -rf -- $stage $replaced $run/payload
 }
 
 serve_steps() {

@@ -126,10 +126,16 @@ tell_resolved() { # VENV TAG: what pip chose, with hashes
     local line
     local -a lines=()
     mapfile -t lines < <("$1/bin/python" -I -c '
-import json, sys
+import hashlib, json, sys, urllib.parse, urllib.request
+def sha256(info):
+    # Of a local file older pips (23.0) tell no hash.
+    known = info.get("archive_info", {}).get("hashes", {}).get("sha256")
+    if known is None and info["url"].startswith("file:///"):
+        path = urllib.request.url2pathname(urllib.parse.urlparse(info["url"]).path)
+        known = hashlib.sha256(open(path, "rb").read()).hexdigest()
+    return known
 for item in sorted(json.load(open(sys.argv[1]))["install"], key=lambda item: item["metadata"]["name"].lower()):
-    hashes = item["download_info"].get("archive_info", {}).get("hashes", {})
-    print("%s==%s --hash=sha256:%s" % (item["metadata"]["name"].lower(), item["metadata"]["version"], hashes["sha256"]))
+    print("%s==%s --hash=sha256:%s" % (item["metadata"]["name"].lower(), item["metadata"]["version"], sha256(item["download_info"])))
 ' "$1/.synprov-report.json")
     ((${#lines[@]})) || { complain 'pip left no report of what it installed'; return 1; }
     for line in "${lines[@]}"; do answer resolved "$2" "$line"; done
