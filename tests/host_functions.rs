@@ -306,7 +306,7 @@ fn wheels_come_in_parts_and_only_whole_ones_stay() {
 fn uv_installs_what_the_lock_says_where_it_is_and_pip_where_not() {
     let scratch = Scratch::new("uv");
     std::fs::create_dir(scratch.path("bin")).unwrap();
-    let tried = |installer: &str, uv: &str, fails: bool| {
+    let tried_from = |first: &str, installer: &str, uv: &str, fails: bool| {
         let path = scratch.path("bin/uv");
         let status = if fails { 1 } else { 0 };
         match uv {
@@ -322,16 +322,19 @@ fn uv_installs_what_the_lock_says_where_it_is_and_pip_where_not() {
         let code = format!(
             "PATH=$PWD/bin:/usr/bin:/bin; uv_of_ours=$PWD/none; python3() {{ return 1; }}; \
              pip() {{ case \"$*\" in *index-url) echo http://index/;; *cert) echo /ca;; *) echo \"pip $*\";; esac; }}; \
-             install_locked $PWD/v {installer}"
+             {first} install_locked $PWD/v {installer}"
         );
         scratch.run(&code)
     };
+    let tried = |installer: &str, uv: &str, fails: bool| tried_from("", installer, uv, fails);
     let (ok, said) = tried("auto", "there", false);
     assert!(ok && said.starts_with("uv index=http://index/ cert=/ca pip install"), "{said}");
     assert!(
         said.contains("--require-hashes") && said.contains("--no-deps") && !said.contains("\npip "),
         "{said}"
     );
+    let (_, said) = tried_from("from_wheelhouse; ", "auto", "there", false);
+    assert!(said.contains("--no-index --find-links /var/cache/synprov/wheels"), "{said}");
     let (ok, said) = tried("auto", "there", true);
     assert!(ok && said.contains("pip tries") && said.contains("\npip "), "{said}");
     let (ok, said) = tried("auto", "absent", false);

@@ -3,6 +3,7 @@
 # What the controller's wheelhouse brought here, and no more than it has.
 wheels=/var/cache/synprov/wheels
 uv_of_ours=/var/cache/synprov/uv
+declare -a uv_source=()
 
 want_wheels() { # OFFSET LENGTH: lines of digest and name; others go, and those that are not here are told
     local digest name
@@ -31,7 +32,8 @@ take_wheel() { # NAME SHA256 first|next last|more OFFSET LENGTH
 }
 
 from_wheelhouse() { # for the rest of this step no index is asked, by whatever installs
-    export PIP_NO_INDEX=1 PIP_FIND_LINKS=$wheels UV_NO_INDEX=1 UV_FIND_LINKS=$wheels
+    export PIP_NO_INDEX=1 PIP_FIND_LINKS=$wheels
+    uv_source=(--no-index --find-links "$wheels")
 }
 
 pip() { # VENV ARGUMENT...
@@ -72,7 +74,7 @@ with_uv() { # UV VENV
         [[ -z $cert ]] || export SSL_CERT_FILE=$cert
         # Files are copied: a venv shares none with the cache, nor with other venvs.
         "$1" pip install --quiet --no-config --python "$2/bin/python" --cache-dir /var/cache/synprov/uv-cache \
-            --link-mode copy --compile-bytecode --no-deps --require-hashes --requirement "$2/.synprov-requirements.txt"
+            --link-mode copy --compile-bytecode "${uv_source[@]}" --no-deps --require-hashes --requirement "$2/.synprov-requirements.txt"
     )
 }
 
