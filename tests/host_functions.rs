@@ -450,6 +450,24 @@ fn a_step_that_has_succeeded_writes_its_last_lines_with_what_only_it_could_tell(
 }
 
 #[test]
+fn a_torn_line_of_the_record_is_cut_off_before_more_is_written() {
+    let scratch = Scratch::new("torn");
+    let after = |before: &[u8]| {
+        std::fs::create_dir_all(scratch.path("state")).unwrap();
+        std::fs::write(scratch.path("state/record"), before).unwrap();
+        let (ok, said) =
+            scratch.run("cut_torn_line && printf 'c\\t3\\n' > $run/payload && record_append 0 4");
+        assert!(ok, "{said}");
+        std::fs::read(scratch.path("state/record")).unwrap()
+    };
+    assert_eq!(after(b"a\t1\nb\t2\n"), b"a\t1\nb\t2\nc\t3\n");
+    assert_eq!(after(b"a\t1\nb\t2"), b"a\t1\nc\t3\n");
+    assert_eq!(after(b"a\t1\n\0\0\0"), b"a\t1\nc\t3\n");
+    assert_eq!(after(b""), b"c\t3\n");
+    assert_eq!(after(b"\0\0"), b"\0\0c\t3\n", "left for people to look at");
+}
+
+#[test]
 fn keys_of_the_admins_files_are_listed_and_odd_names_break_nothing() {
     let scratch = Scratch::new("keys");
     let (ok, said) = scratch.run(

@@ -133,12 +133,13 @@ pub enum RecordError {
 impl Record {
     /// Folds the lines of a record, in file order, without their newlines.
     ///
-    /// The last line may be torn (the host lost power while it was written); it is then left out.
+    /// The last line may be torn (the host lost power while it was written); it is then left out. A record that
+    /// is nothing but zero bytes comes as one empty line: nobody ever began to write that.
     pub fn fold(lines: &[&str]) -> Result<Self, RecordError> {
         let mut record = Self::default();
         for (index, line) in lines.iter().enumerate() {
             match record.take(index, line) {
-                Err(RecordError::Damaged { .. }) if index + 1 == lines.len() => {}
+                Err(RecordError::Damaged { .. }) if index + 1 == lines.len() && lines != [""] => {}
                 other => other?,
             }
         }
@@ -232,6 +233,13 @@ mod tests {
         assert_eq!(record.entries.len(), 1);
         assert_eq!(record.entries["a"], entry("3"));
         assert_eq!(fold(&record.text()).unwrap(), record);
+    }
+
+    #[test]
+    fn a_record_of_zero_bytes_is_damaged_and_a_tail_of_them_is_torn() {
+        assert!(matches!(Record::fold(&[""]), Err(RecordError::Damaged { line: 1, .. })));
+        assert_eq!(Record::fold(&["x/y/file:/a\t-", ""]), Ok(Record::default()));
+        assert_eq!(Record::fold(&[]), Ok(Record::default()));
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub fn faults() -> Vec<Fault> {
             Work::Client,
             How::Around {
                 host: "hs1",
-                make: "cp -a /var/lib/synprov/table.example/digests /root/digests; head -c 300 /dev/urandom > /var/lib/synprov/table.example/digests".to_owned(),
+                make: "cp -a /var/lib/synprov/table.example/digests /root/digests; { head -c 300 /dev/urandom; echo; grep /etc/redis/ /root/digests; } > /var/lib/synprov/table.example/digests".to_owned(),
                 heal: "true".to_owned(),
             },
         )

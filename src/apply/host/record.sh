@@ -6,10 +6,21 @@ prepare_state() {
     if [[ ! -s $state/salt ]]; then
         (head -c 32 /dev/urandom | sha256sum | head -c 64 > "$state/salt.new") && sync "$state/salt.new" && mv -fT "$state/salt.new" "$state/salt" || return 1
     fi
-    # A line that lost its end to a power cut must not swallow the next one.
-    if [[ -s $state/record && -n $(tail -c 1 "$state/record") ]]; then printf '\n' >> "$state/record"; fi
+    cut_torn_line || return 1
     clear_swap
     rm -rf -- $stage $replaced
+}
+
+# A line that lost its end to a power cut, or became zero bytes, counts for nothing; what is appended must not
+# make it one in the middle, which is damage. A record without any whole line is left for people to look at.
+cut_torn_line() {
+    local line whole=''
+    [[ -s $state/record ]] || return 0
+    line=$(tail -c 1 "$state/record" | od -An -tx1)
+    [[ $line == *0a ]] && return 0
+    while IFS= read -r line; do whole+=$line$'\n'; done 2> /dev/null < "$state/record"
+    [[ -n $whole ]] || return 0
+    printf %s "$whole" > "$state/record.new" && sync "$state/record.new" && mv -fT "$state/record.new" "$state/record" && sync "$state"
 }
 
 record_append() { # OFFSET LENGTH
