@@ -168,6 +168,36 @@ fn plan_of_an_unreachable_host_is_incomplete_and_says_so() {
 }
 
 #[test]
+fn several_inventories_are_told_in_their_order_and_the_worst_outcome_counts() {
+    let directory = directory_with(&unreachable());
+    std::fs::write(directory.path().join("broken.yaml"), "hosts: {}\n").unwrap();
+    std::fs::write(directory.path().join("other.yaml"), unreachable()).unwrap();
+    let told = |arguments: &[&str], code: i32| {
+        let output = synprov(directory.path()).args(arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        let headings: Vec<String> =
+            stderr.lines().filter(|line| line.starts_with("== ")).map(str::to_owned).collect();
+        (String::from_utf8(output.stdout).unwrap(), stderr, headings)
+    };
+    let all = ["== other.yaml ==", "== inventory.yaml ==", "== broken.yaml =="];
+    let (stdout, _, headings) =
+        told(&["plan", "--timeout", "5", "other.yaml", "inventory.yaml", "broken.yaml"], 1);
+    assert_eq!(headings, all);
+    assert_eq!(stdout.matches("1 host could not be asked").count(), 2, "{stdout}");
+    assert_eq!(told(&["drift", "--timeout", "5", "inventory.yaml", "other.yaml"], 3).2.len(), 2);
+    assert_eq!(told(&["check", "inventory.yaml", "other.yaml"], 0).1.matches("error").count(), 0);
+    // One after the other, and no further than the first that fails.
+    let (_, stderr, headings) =
+        told(&["apply", "--yes", "--timeout", "5", "inventory.yaml", "other.yaml"], 3);
+    assert_eq!(headings, ["== inventory.yaml =="]);
+    assert!(stderr.ends_with("Not begun: other.yaml\n"), "{stderr}");
+    // Files that one would write over the other.
+    let (_, stderr, _) = told(&["plan", "--out", "x.plan", "inventory.yaml", "other.yaml"], 64);
+    assert!(stderr.contains("--out names one file") && !directory.path().join("x.plan").exists(), "{stderr}");
+}
+
+#[test]
 fn apply_changes_nothing_when_a_host_is_missing() {
     let directory = directory_with(&unreachable());
     synprov(directory.path())

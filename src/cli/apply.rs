@@ -17,6 +17,7 @@ use super::rotation::rotate;
 use super::run::{exit, listen, sum_up, who};
 use super::run_log::RunLog;
 use super::saved_plan::{self, DELETES, Named};
+use super::several::{self, MoreArgs};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs, clock};
 use crate::apply::kept::{Keeps, Next};
 use crate::apply::{Interrupts, Job, Refused, apply};
@@ -32,11 +33,14 @@ pub const READY_SECONDS: u32 = 120;
 /// `synprov apply`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host\n  synprov apply --backup      first dumps the database, and main's configuration and secrets\n  synprov apply prod.plan     exactly the plan that `plan --out prod.plan` saved, without asking"
+    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host\n  synprov apply --backup      first dumps the database, and main's configuration and secrets\n  synprov apply prod.plan     exactly the plan that `plan --out prod.plan` saved, without asking\n  synprov apply a.yaml b.yaml several deployments, one after the other, until one fails"
 )]
 pub struct ApplyArgs {
     #[command(flatten)]
     pub inventory: InventoryArgs,
+
+    #[command(flatten)]
+    pub more: MoreArgs,
 
     #[command(flatten)]
     pub hosts: HostArgs,
@@ -71,6 +75,16 @@ pub struct ApplyArgs {
 
 /// Runs it.
 pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {
+    let Some(all) = arguments.more.all(&arguments.inventory) else { return run_one(arguments, output) };
+    several::one_by_one(&all, output, |inventory, output| {
+        run_one(
+            &ApplyArgs { inventory: inventory.clone(), more: MoreArgs::default(), ..arguments.clone() },
+            output,
+        )
+    })
+}
+
+fn run_one(arguments: &ApplyArgs, output: &Output) -> Exit {
     if arguments.json {
         output.streams();
     }
@@ -149,6 +163,7 @@ impl ApplyArgs {
     pub fn rehearsal(inventory: InventoryArgs, hosts: HostArgs, diff: DiffStyle) -> Self {
         Self {
             inventory,
+            more: MoreArgs::default(),
             hosts,
             targets: TargetArgs::default(),
             yes: true,

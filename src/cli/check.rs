@@ -6,13 +6,17 @@ use serde_json::json;
 use super::against_host::{self, Found, look};
 use super::load::load_or_tell;
 use super::rehearse::stand_in;
+use super::several::{self, MoreArgs};
 use super::{Exit, InventoryArgs, Output};
 
 /// `synprov check`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
+
+    #[command(flatten)]
+    more: MoreArgs,
 
     /// Also ask these hosts (all, if none is named) whether the routes fit the Synapse that is installed, and try the ports that they must reach of each other; changes nothing
     #[arg(long, value_name = "HOSTS", value_delimiter = ',', num_args = 0.., require_equals = true)]
@@ -25,6 +29,16 @@ pub struct CheckArgs {
 
 /// Runs it: 0 if nothing is wrong (warnings are allowed), else 1.
 pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
+    let Some(all) = arguments.more.all(&arguments.inventory) else { return run_one(arguments, output) };
+    several::side_by_side(&all, all.len().min(8), output, |inventory, output| {
+        run_one(
+            &CheckArgs { inventory: inventory.clone(), more: MoreArgs::default(), ..arguments.clone() },
+            output,
+        )
+    })
+}
+
+fn run_one(arguments: &CheckArgs, output: &Output) -> Exit {
     if !arguments.json {
         return checked(arguments, output).exit;
     }

@@ -38,6 +38,7 @@ mod saved_plan;
 mod sealed;
 mod secrets;
 mod services;
+mod several;
 mod show;
 mod status;
 mod terminal;

@@ -42,6 +42,23 @@ enum Machine {
     Streams(Map<String, Value>),
 }
 
+/// A piece of what was said, kept for later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// To standard output.
+    Result(String),
+    /// To standard error.
+    Talk(String),
+}
+
+/// What does not depend on what is said.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    color: bool,
+    color_talk: bool,
+    verbose: u8,
+}
+
 /// Both streams with their colours.
 pub struct Output {
     /// Colours on standard output.
@@ -53,6 +70,8 @@ pub struct Output {
     /// How often `-v` was given.
     pub verbose: u8,
     machine: RefCell<Machine>,
+    /// Where it is kept, if it is not said at once.
+    kept: Option<RefCell<Vec<Said>>>,
 }
 
 impl Output {
@@ -74,11 +93,45 @@ impl Output {
             terminal,
             verbose,
             machine: RefCell::default(),
+            kept: None,
+        }
+    }
+
+    /// Colours and the like, for [`Output::captured`].
+    pub fn settings(&self) -> Settings {
+        Settings { color: self.color, color_talk: self.color_talk, verbose: self.verbose }
+    }
+
+    /// Keeps what is said, for [`Output::replay`]; it is no terminal.
+    pub fn captured(settings: Settings) -> Self {
+        let Settings { color, color_talk, verbose } = settings;
+        let kept = Some(RefCell::default());
+        Self { color, color_talk, terminal: false, verbose, machine: RefCell::default(), kept }
+    }
+
+    /// What was kept.
+    pub fn into_said(self) -> Vec<Said> {
+        self.kept.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Says what another one has kept, under a heading; nothing if nothing was.
+    pub fn replay(&self, heading: &str, said: &[Said]) {
+        if !said.is_empty() {
+            self.talk(heading);
+        }
+        for piece in said {
+            match piece {
+                Said::Result(text) => self.result(text),
+                Said::Talk(text) => self.talk(text),
+            }
         }
     }
 
     /// Puts out a result. A reader that has gone away (`| head`) is no error of ours.
     pub fn result(&self, text: &str) {
+        if let Some(kept) = &self.kept {
+            return kept.borrow_mut().push(Said::Result(text.to_owned()));
+        }
         drop(std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()));
     }
 
@@ -89,6 +142,9 @@ impl Output {
 
     /// Talks to the person.
     pub fn talk(&self, text: &str) {
+        if let Some(kept) = &self.kept {
+            return kept.borrow_mut().push(Said::Talk(text.to_owned()));
+        }
         drop(std::io::stderr().write_all(text.as_bytes()));
     }
 

@@ -10,6 +10,7 @@ use super::load::{Loaded, load_or_tell};
 use super::rehearse::stand_in;
 use super::rotation::rotate;
 use super::saved_plan;
+use super::several::{self, MoreArgs};
 use super::whole_file::{PRIVATE, replace};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::plan::Plan;
@@ -19,13 +20,16 @@ use crate::render::html::{self, Around};
 use crate::render::plan::{DiffStyle, Style, json, no_plan, text};
 
 /// `synprov plan`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --target sync          only this pool, and what it needs\n  synprov plan --rotate replication   what would restart if that secret got a new value\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan\n  synprov plan --html plan.html       one page for a browser, to review or attach"
+    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --target sync          only this pool, and what it needs\n  synprov plan --rotate replication   what would restart if that secret got a new value\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan\n  synprov plan --html plan.html       one page for a browser, to review or attach\n  synprov plan a.yaml b.yaml          several deployments, side by side"
 )]
 pub struct PlanArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
+
+    #[command(flatten)]
+    more: MoreArgs,
 
     #[command(flatten)]
     hosts: HostArgs,
@@ -60,6 +64,20 @@ pub struct PlanArgs {
 
 /// Runs it.
 pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
+    let Some(all) = arguments.more.all(&arguments.inventory) else { return run_one(arguments, output) };
+    let files = [("--out", arguments.out.is_some()), ("--html", arguments.html.is_some())];
+    if let Err(exit) = several::refuse(&files, output) {
+        return exit;
+    }
+    let mut each = PlanArgs { more: MoreArgs::default(), ..arguments.clone() };
+    let (at_once, forks) = several::shares(each.hosts.reach.forks, all.len());
+    each.hosts.reach.forks = forks;
+    several::side_by_side(&all, at_once, output, |inventory, output| {
+        run_one(&PlanArgs { inventory: inventory.clone(), ..each.clone() }, output)
+    })
+}
+
+fn run_one(arguments: &PlanArgs, output: &Output) -> Exit {
     if !arguments.json {
         return planned(arguments, output).unwrap_or_else(|exit| exit);
     }

@@ -108,6 +108,7 @@ fn go(arguments: &RollbackArgs, output: &Output) -> Result<Exit, Exit> {
     loaded.resources = former.resources;
     loaded.back_to = Some(number);
     let apply = ApplyArgs {
+        more: Default::default(),
         inventory: arguments.inventory.clone(),
         hosts: arguments.hosts.clone(),
         targets: TargetArgs::default(),

@@ -1,9 +1,11 @@
 //! The way to a host and the log-in there: cut, held, slow, noisy, forbidden.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::fault::{Fault, How};
-use crate::table::Work;
+use crate::table::{Table, Work};
 use crate::wire::{Cut, Harm, Way};
 
 /// Bytes after which the connection is closed: in the greeting, the key exchange, the log-in, the facts script, the
@@ -67,6 +69,52 @@ fn bashrc(name: &str, code: &str) -> Fault {
     )
 }
 
+/// Of fifty packets between this machine and the hosts' sshd the kernel drops one, in both directions.
+struct Lossy;
+
+impl Lossy {
+    const TABLE: &'static str = "synprov-lossy";
+
+    fn made(table: &Table) -> Self {
+        let rules = table.site.hosts().map(|host| {
+            let address = &table.site.host(host).address;
+            format!(
+                "add rule ip {0} away ip daddr {address} tcp dport 22 numgen random mod 50 < 1 counter drop\n\
+                 add rule ip {0} back ip saddr {address} tcp sport 22 numgen random mod 50 < 1 counter drop\n",
+                Self::TABLE
+            )
+        });
+        let rules: String = rules.collect();
+        nft(&format!(
+            "add table ip {0}\nadd chain ip {0} away {{ type filter hook output priority 0; }}\n\
+             add chain ip {0} back {{ type filter hook input priority 0; }}\n{rules}",
+            Self::TABLE
+        ));
+        Self
+    }
+
+    /// Some were.
+    fn counted(self) {
+        let output = Command::new("nft").args(["list", "table", "ip", Self::TABLE]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let dropped = |line: &str| line.split("packets ").nth(1)?.split(' ').next()?.parse::<u32>().ok();
+        let all: u32 = text.lines().filter_map(dropped).sum();
+        assert!(all > 0, "no packet was lost:\n{text}");
+    }
+}
+
+impl Drop for Lossy {
+    fn drop(&mut self) {
+        nft(&format!("delete table ip {}\n", Self::TABLE));
+    }
+}
+
+fn nft(script: &str) {
+    let mut child = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{script}");
+}
+
 pub fn faults() -> Vec<Fault> {
     let mut faults = Vec::new();
     faults.extend(UP.map(|bytes| cut("hs1", Way::Up, bytes, Harm::Close)));
@@ -86,6 +134,22 @@ pub fn faults() -> Vec<Fault> {
             for host in table.site.hosts() {
                 table.wire(host).mend();
             }
+            answer
+        }),
+    ));
+    faults.push(Fault::new(
+        "packets take 300 ms there and back, and one of fifty is lost",
+        Work::All,
+        How::Told(|table| {
+            let lossy = Lossy::made(table);
+            for host in table.site.hosts() {
+                table.wire(host).slow(Duration::from_millis(150));
+            }
+            let answer = table.start(&[]).ends();
+            for host in table.site.hosts() {
+                table.wire(host).mend();
+            }
+            lossy.counted();
             answer
         }),
     ));

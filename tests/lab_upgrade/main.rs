@@ -120,6 +120,18 @@ fn one_host_is_upgraded_and_goes_back_as_far_as_the_database_allows() {
         wants(&site, middle);
         site.is_settled();
     });
+    story("background updates that have not ended are said", || {
+        let psql = "cd / && runuser -u postgres -- psql -q matrix -c";
+        site.sh("hs1", &format!("{psql} \"insert into background_updates (update_name, progress_json, ordering) values ('one', '{{}}', 9998), ('other', '{{}}', 9999)\""));
+        wants(&site, new);
+        let plan = site.run(&["plan", "--diff", "none"]);
+        site.sh(
+            "hs1",
+            &format!("{psql} \"delete from background_updates where update_name in ('one', 'other')\""),
+        );
+        plan.exits(0).says("2 background updates of the database on hs1 have not ended (one, other)");
+        assert!(!site.run(&["plan", "--diff", "none"]).exits(0).text.contains("background"));
+    });
     story("no space for the backup: nothing is changed", || {
         wants(&site, new);
         backup::without_space(&site);

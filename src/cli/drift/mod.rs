@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use super::hosts::{Extent, ask};
 use super::load::{Loaded, load};
 use super::rehearse::stand_in;
+use super::several::{self, MoreArgs};
 use super::whole_file::{PRIVATE, replace};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, clock};
 use crate::plan::drift::{Class, drift};
@@ -20,11 +21,14 @@ use crate::render::html::{self, Around};
 use notify::Notify;
 
 /// `synprov drift`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = HELP)]
 pub struct DriftArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
+
+    #[command(flatten)]
+    more: MoreArgs,
 
     #[command(flatten)]
     reach: ReachArgs,
@@ -81,11 +85,26 @@ Examples:
   synprov drift -v                                  also renewed packages, and nothing cut short
   synprov drift --format json | jq '.findings[].name'
   synprov drift --format prometheus --out /var/lib/prometheus/node-exporter/synprov.prom
+  synprov drift a.yaml b.yaml                       several deployments, side by side
   synprov drift --html drift.html                   one page for a browser, to look at or attach
   synprov drift --quiet --notify 'command:[mail, -s, \"drift on example.org\", root]'";
 
 /// Runs it.
 pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
+    let Some(all) = arguments.more.all(&arguments.inventory) else { return run_one(arguments, output) };
+    let files = [("--out", arguments.out.is_some()), ("--html", arguments.html.is_some())];
+    if let Err(exit) = several::refuse(&files, output) {
+        return exit;
+    }
+    let mut each = DriftArgs { more: MoreArgs::default(), ..arguments.clone() };
+    let (at_once, forks) = several::shares(each.reach.forks, all.len());
+    each.reach.forks = forks;
+    several::side_by_side(&all, at_once, output, |inventory, output| {
+        run_one(&DriftArgs { inventory: inventory.clone(), ..each.clone() }, output)
+    })
+}
+
+fn run_one(arguments: &DriftArgs, output: &Output) -> Exit {
     let (began, at) = (Instant::now(), now());
     let stand_in = match stand_in(&arguments.inventory, output) {
         Ok(stand_in) => stand_in,
