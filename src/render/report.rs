@@ -33,9 +33,14 @@ pub fn text(report: &Report, color: bool, seconds: u64) -> String {
             let _ = writeln!(out, "Not rolled back: {}.", clean(why));
         }
         Some(WayBack::Returned { generation, steps }) => {
-            let steps = if *steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") };
+            let steps = match steps {
+                // Only secrets were replaced, and have their former values again.
+                0 => String::new(),
+                1 => " in 1 step".to_owned(),
+                steps => format!(" in {steps} steps"),
+            };
             let line = format!(
-                "Rolled back in {steps}: all hosts are as generation {generation} says, verified; every service is ready."
+                "Rolled back{steps}: all hosts are as generation {generation} says, verified; every service is ready."
             );
             let _ = writeln!(out, "{}", paint.bold(&line));
             let _ = writeln!(

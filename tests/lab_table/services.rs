@@ -5,6 +5,8 @@ use crate::fault::{Fault, How};
 use crate::table::{Table, Work};
 
 const CLIENT: &str = "matrix_generic_worker@client.service";
+/// Everything was validated, and nothing of nginx is in place yet.
+const LAST_RESTART: &str = "restart matrix_generic_worker@sync2.service";
 const RESTART: &str = "restart matrix_generic_worker@client.service";
 
 fn around(name: &str, work: Work, make: &str, heal: &str) -> Fault {
@@ -22,7 +24,7 @@ fn beside(code: &str) -> [String; 2] {
     let quoted = code.replace('\'', "'\\''");
     [
         format!(
-            "systemctl reset-failed fault 2> /dev/null || true; systemd-run --quiet --unit=fault bash -c '{quoted}'"
+            "systemctl reset-failed fault 2> /dev/null || true; systemd-run --quiet --unit=fault bash -c '{quoted}'; sleep 0.5; systemctl is-active --quiet fault"
         ),
         "systemctl stop fault 2> /dev/null || true".to_owned(),
     ]
@@ -32,7 +34,7 @@ fn beside(code: &str) -> [String; 2] {
 fn migrates(seconds: u32) -> String {
     beside(&format!(
         "cd /; printf 'begin; lock table schema_version in access exclusive mode; select pg_sleep({seconds}); commit;' \
-         | setpriv --reuid=postgres --regid=postgres --clear-groups psql -q synapse"
+         | setpriv --reuid=postgres --regid=postgres --clear-groups psql -q matrix"
     ))[0].clone()
 }
 
@@ -73,7 +75,7 @@ pub fn faults() -> Vec<Fault> {
             "somebody takes the worker's port",
             Work::Client,
             "client.yaml in place",
-            &format!("port=$({port}); systemctl stop {CLIENT}; systemd-run --quiet --unit=fault python3 -m http.server $port; sleep 1"),
+            &format!("port=$({port}); systemctl stop {CLIENT}; systemctl reset-failed fault 2> /dev/null || true; systemd-run --quiet --unit=fault python3 -m http.server $port; sleep 1"),
             "systemctl stop fault",
         )
         .with(&["--ready-timeout", "10"])
@@ -86,15 +88,15 @@ pub fn faults() -> Vec<Fault> {
         around("a migration of ten minutes", Work::All, &migrates(600), "systemctl stop fault 2> /dev/null || true").long(),
         around("an nginx file that is not ours is broken", Work::All, "echo 'nonsense here;' > /etc/nginx/conf.d/zz-theirs.conf", "rm /etc/nginx/conf.d/zz-theirs.conf")
             .refuses(FAILS, &["validate nginx files as if in place failed", "zz-theirs.conf"]),
-        during("an nginx file that is not ours breaks after the validation", Work::All, "put ", "echo 'nonsense here;' > /etc/nginx/conf.d/zz-theirs.conf", "rm /etc/nginx/conf.d/zz-theirs.conf")
+        during("an nginx file that is not ours breaks after the validation", Work::All, LAST_RESTART, "echo 'nonsense here;' > /etc/nginx/conf.d/zz-theirs.conf", "rm /etc/nginx/conf.d/zz-theirs.conf")
             .ends(FAILS)
             .says(&["reload nginx.service failed"]),
-        around("nginx is stopped and its port taken", Work::Client, "systemctl stop nginx; systemd-run --quiet --unit=fault python3 -m http.server 443; sleep 1", "systemctl stop fault")
+        around("nginx is stopped and its port taken", Work::Client, "systemctl reset-failed fault 2> /dev/null || true; systemctl stop nginx; systemd-run --quiet --unit=fault python3 -m http.server 443; sleep 1", "systemctl stop fault")
             .with(&["--ready-timeout", "8"])
             .ends(FAILS)
             .says(&["start nginx.service failed"])
             .theirs(),
-        during("nginx stops before it is reloaded", Work::All, "put ", "systemctl stop nginx", "true")
+        during("nginx stops before it is reloaded", Work::All, LAST_RESTART, "systemctl stop nginx", "true")
             .ends(FAILS)
             .theirs(),
         around("a unit is masked", Work::Client, &format!("systemctl mask --runtime --quiet {CLIENT}"), &format!("systemctl unmask --runtime --quiet {CLIENT}")).theirs(),
