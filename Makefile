@@ -50,8 +50,8 @@ unit: test-deps ## unit, property and command-line tests: no throwaway hosts
 	$(CARGO) test --locked
 
 lab: test-deps ## tests on throwaway hosts, a sample of the long ones (root)
-	SYNPROV_KILLS=$${SYNPROV_KILLS:-2} $(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_faults --test lab_worlds \
-		-- --ignored --nocapture --test-threads 1 --skip existing_installs --skip debian_13
+	$(CARGO) test --locked --test lab_hosts --test lab_cli --test lab_single --test lab_table --test lab_drift --test lab_worlds \
+		-- --ignored --nocapture --test-threads 1
 
 pages: test-deps ## the HTML pages in a real Chromium; they and their screenshots lie in target/tmp
 	@./tools/install-packages $(BROWSER)
