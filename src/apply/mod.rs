@@ -15,6 +15,7 @@ mod run;
 pub mod script;
 mod session;
 mod sessions;
+mod supply;
 mod wheels;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,7 +13,8 @@ use super::code::Frame;
 use super::kept::{Keeps, Next};
 use super::ledger::{Ledger, Seen};
 use super::session::{News, Order};
-use super::wheels::{AT_ONCE, Shipment, Stock};
+use super::supply::WHEELS;
+use super::wheels::{Shipment, Stock};
 use super::{Job, Observer, Outcome, Report};
 use crate::facts::{HostError, HostFacts, generation};
 use crate::plan::step::Action;
@@ -42,23 +43,20 @@ fn is_pinned(requirement: &str) -> bool {
     })
 }
 
-/// What frames are called that bring wheels to a host, before the number of the step that needs them.
-const WHEELS: &str = "wheels:";
-
 /// A step's state while the plan runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Waiting,
     Running,
     Over(Outcome),
 }
 
 pub(super) struct Run<'a> {
-    job: &'a Job<'a>,
+    pub(super) job: &'a Job<'a>,
     plan: &'a Plan,
-    ledger: Ledger<'a>,
+    pub(super) ledger: Ledger<'a>,
     hosts: &'a IndexMap<String, Sender<Order>>,
-    states: Vec<State>,
+    pub(super) states: Vec<State>,
     /// What each busy host is doing: a step's number, or a name of ours.
     busy: BTreeMap<String, String>,
     /// Secrets being fetched, so that each is fetched once.
@@ -69,9 +67,9 @@ pub(super) struct Run<'a> {
     /// The line it is just saying, as far as it came.
     registering: BTreeMap<String, String>,
     /// The wheelhouse, read when a first host needs something of it.
-    stock: Option<Result<Stock<'a>, String>>,
+    pub(super) stock: Option<Result<Stock<'a>, String>>,
     /// Hosts that are getting wheels before the step that needs them.
-    shipments: BTreeMap<String, Shipment>,
+    pub(super) shipments: BTreeMap<String, Shipment>,
     /// Record lines of routes found right, written down with each host's next frame.
     approved: BTreeMap<String, String>,
 }
@@ -212,7 +210,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn begin(&mut self, step: &Step, observer: &mut dyn Observer) {
+    pub(super) fn begin(&mut self, step: &Step, observer: &mut dyn Observer) {
         let mut frame = Frame::default();
         let mut lines = self.approved.remove(&step.host).unwrap_or_default();
         lines.push_str(&self.ledger.before(step));
@@ -240,60 +238,6 @@ impl<'a> Run<'a> {
         self.states[step.id] = State::Over(outcome);
     }
 
-    /// What the host lacks of the wheelhouse goes there before the step itself.
-    fn ship(&mut self, step: &Step, observer: &mut dyn Observer) {
-        if self.shipments.len() >= AT_ONCE {
-            return;
-        }
-        observer.begins(step);
-        let house = self.job.wheelhouse.ok_or_else(|| "there is no wheelhouse here any more".to_owned());
-        let stock = self.stock.get_or_insert_with(|| house.and_then(Stock::take));
-        let outcome = match stock {
-            Ok(stock) => {
-                let tag = self.ledger.facts().get(&step.host).and_then(HostFacts::python_tag);
-                let Action::BuildVenv { locked, .. } = &step.action else { return };
-                let resolved = &self.ledger.resolved;
-                let set = tag.and_then(|tag| locked.get(&tag).or_else(|| resolved.get(&tag)));
-                let shipment = stock.shipment(set);
-                let frame = shipment.ask();
-                self.shipments.insert(step.host.clone(), shipment);
-                if self.send(&step.host, format!("{WHEELS}{}", step.id), &frame) {
-                    self.states[step.id] = State::Running;
-                    return;
-                }
-                self.shipments.remove(&step.host);
-                Outcome::Lost("the session with the host has ended".to_owned())
-            }
-            Err(error) => Outcome::Failed(vec![error.clone()]),
-        };
-        observer.ends(step, &outcome);
-        self.states[step.id] = State::Over(outcome);
-    }
-
-    /// The host has done a part: the next one, or the step that waited for all of them.
-    fn shipped(&mut self, step: &Step, observer: &mut dyn Observer) {
-        let (Some(shipment), Some(Ok(stock))) = (self.shipments.get_mut(&step.host), &self.stock) else {
-            return;
-        };
-        let outcome = match shipment.next(stock) {
-            Ok(Some(frame)) => {
-                observer.says(step, &shipment.progress());
-                if self.send(&step.host, format!("{WHEELS}{}", step.id), &frame) {
-                    return;
-                }
-                Outcome::Lost("the session with the host has ended".to_owned())
-            }
-            Ok(None) => {
-                self.shipments.remove(&step.host);
-                return self.begin(step, observer);
-            }
-            Err(error) => Outcome::Failed(vec![error]),
-        };
-        self.shipments.remove(&step.host);
-        observer.ends(step, &outcome);
-        self.states[step.id] = State::Over(outcome);
-    }
-
     /// The routes held against what the host's Synapse said.
     fn audited(&mut self, host: &str, step: &Step) -> Outcome {
         let said = self.registered.remove(host).unwrap_or_default();
@@ -307,7 +251,7 @@ impl<'a> Run<'a> {
 
     /// Whether there is still a session to send it to; why not may be heard only later.
     #[must_use]
-    fn send(&mut self, host: &str, id: String, frame: &Frame) -> bool {
+    pub(super) fn send(&mut self, host: &str, id: String, frame: &Frame) -> bool {
         let order = Order::Frame { id: id.clone(), bytes: frame.bytes(&id) };
         let sent = self.hosts.get(host).is_some_and(|orders| orders.send(order).is_ok());
         if sent {

@@ -12,7 +12,6 @@ use crate::facts::host::Reached;
 use crate::facts::loader::random_token;
 use crate::facts::{Asked, HostFacts, Port, gather};
 use crate::topology::{Reach, Source, Topology, reachability, socket};
-use crate::transport;
 
 /// What a look at one host brought.
 pub struct Found {
@@ -47,7 +46,7 @@ pub fn look(loaded: &Loaded, hosts: &[String], output: &Output) -> (Vec<Found>, 
     for host in wanted {
         match target(loaded, &host.name, &arguments) {
             Ok(target) => match privilege(loaded, &host.name, &arguments, output) {
-                Ok(privilege) => asked.push((transport::choose(&target.address), target, privilege)),
+                Ok(privilege) => asked.push((super::reach::transport(&target), target, privilege)),
                 Err(exit) => return (Vec::new(), exit),
             },
             Err(exit) => return (Vec::new(), exit),

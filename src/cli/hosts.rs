@@ -17,7 +17,7 @@ use crate::plan::{Allow, Input, Plan, Rolling, plan};
 use crate::resource::Resource;
 use crate::secret::{Secret, redact, sha256_hex};
 use crate::topology::Topology;
-use crate::transport::{self, Target, Transport};
+use crate::transport::{Target, Transport};
 
 /// Everything that was found out about the hosts of this run.
 pub struct Surveyed {
@@ -238,7 +238,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
     for host in loaded.topology.hosts.keys().filter(|host| !excluded.contains(host)) {
         let target = target(loaded, host, &arguments.reach)?;
         let privilege = privilege(loaded, host, &arguments.reach, output)?;
-        ways.push(Way { transport: transport::choose(&target.address), target, privilege });
+        ways.push(Way { transport: super::reach::transport(&target), target, privilege });
     }
     let of = |host: &str| loaded.resources.iter().filter(|one| one.address.host == host).collect::<Vec<_>>();
     let asked: Vec<Asked<'_>> = ways

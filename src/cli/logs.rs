@@ -164,7 +164,7 @@ fn source(service: &Service<'_>) -> Source {
 /// One host's thread.
 fn one(target: &transport::Target, privilege: &Privilege, request: &Request, news: &Sender<News>) {
     let name = &target.name;
-    let outcome = transport::choose(&target.address).connect(target).map_err(HostError::from);
+    let outcome = super::reach::transport(target).connect(target).map_err(HostError::from);
     let outcome = outcome.and_then(|mut session| {
         read(session.as_mut(), privilege, request, &mut |line| {
             news.send(News::Line(name.clone(), line)).is_ok()

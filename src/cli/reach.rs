@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::load::Loaded;
-use super::{Exit, Output, ReachArgs, become_password};
+use super::{Exit, Output, ReachArgs, become_password, terminal};
 use crate::facts::Privilege;
 use crate::inventory::{Become, Host};
-use crate::transport::{Client, Config, Target};
+use crate::secret::Secret;
+use crate::transport::{Client, Config, Passphrases, Target, Transport, choose};
 
 /// What the transport needs to know of a host. What the inventory leaves open, ssh's configuration may fill in.
 ///
@@ -70,6 +71,19 @@ pub fn privilege_by(by: Become, arguments: &ReachArgs, output: &Output) -> Resul
         Exit::Error
     })?;
     Ok(if by == Become::Doas { Privilege::doas(password) } else { Privilege::sudo(password) })
+}
+
+/// How the bytes travel there.
+pub fn transport(target: &Target) -> Box<dyn Transport> {
+    choose(&target.address, &PASSPHRASES)
+}
+
+/// Of keys that no agent has: asked for on the terminal, if there is one.
+static PASSPHRASES: Passphrases = Passphrases::asked_by(ask_for_passphrase);
+
+fn ask_for_passphrase(file: &Path) -> Option<Secret> {
+    let typed = terminal::ask(&format!("Passphrase of {}: ", file.display())).ok()?;
+    (!typed.is_empty()).then(|| Secret::new(typed.as_bytes().to_vec()))
 }
 
 /// `~/x` to the home directory.

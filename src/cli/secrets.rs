@@ -22,7 +22,6 @@ use crate::plan::Plan;
 use crate::plan::control::bring::bring;
 use crate::render;
 use crate::secret::Secret;
-use crate::transport;
 
 /// `synprov secrets`.
 #[derive(Debug, Args)]
@@ -145,7 +144,7 @@ fn values(loaded: &Loaded, output: &Output) -> Result<BTreeMap<String, Secret>, 
     for (host, paths) in &wanted {
         let target = target(loaded, host, &reach)?;
         let privilege = privilege(loaded, host, &reach, output)?;
-        let answer = transport::choose(&target.address)
+        let answer = super::reach::transport(&target)
             .connect(&target)
             .map_err(HostError::from)
             .and_then(|mut session| fetch(session.as_mut(), &privilege, paths));

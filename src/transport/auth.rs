@@ -12,8 +12,9 @@ use base64::Engine as _;
 use zeroize::Zeroizing;
 
 use super::dial::{address, bare, seconds};
+use super::passphrase::Passphrases;
 use super::wait::{Halt, code, until_done};
-use super::{Error, Target, known_hosts};
+use super::{Error, Ssh2, Target, known_hosts};
 
 /// `LIBSSH2_ERROR_…` of a connection that is gone: SEND, DISCONNECT, RECV.
 pub(super) const GONE: [i32; 3] = [-7, -13, -43];
@@ -26,6 +27,7 @@ pub(super) struct LogIn<'a> {
     pub socket: &'a TcpStream,
     pub target: &'a Target,
     pub deadline: Instant,
+    passphrases: Option<&'static Passphrases>,
     tried: Vec<String>,
     locked: Option<PathBuf>,
 }
@@ -38,32 +40,43 @@ enum Outcome {
 }
 
 impl<'a> LogIn<'a> {
-    /// Logs in, or says what was tried. `defaults` are used only if the target names no file.
+    /// Logs in, or says what was tried, with a key file whose passphrase would have been needed. Default keys are
+    /// used only if the target names no file.
     pub(super) fn run(
         session: &'a ssh2::Session,
         socket: &'a TcpStream,
         target: &'a Target,
         deadline: Instant,
-        agent: Option<&Path>,
-        defaults: &[PathBuf],
-    ) -> Result<(), Error> {
-        let mut log_in = Self { session, socket, target, deadline, tried: Vec::new(), locked: None };
+        with: &Ssh2,
+    ) -> Result<(), (Error, Option<PathBuf>)> {
+        let passphrases = with.passphrases;
+        let mut log_in =
+            Self { session, socket, target, deadline, passphrases, tried: Vec::new(), locked: None };
+        match log_in.with_any(with.agent.as_deref(), &with.default_identities) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err((log_in.refused(false), log_in.locked)),
+            Err(error) => Err((error, log_in.locked)),
+        }
+    }
+
+    fn with_any(&mut self, agent: Option<&Path>, defaults: &[PathBuf]) -> Result<bool, Error> {
+        let target = self.target;
         for file in &target.identity_files {
-            if log_in.file(file, true)? {
-                return Ok(());
+            if self.file(file, true)? {
+                return Ok(true);
             }
         }
         if let Some(socket) = agent
-            && log_in.agent(socket)?
+            && self.agent(socket)?
         {
-            return Ok(());
+            return Ok(true);
         }
         for file in defaults.iter().filter(|_| target.identity_files.is_empty()) {
-            if log_in.file(file, false)? {
-                return Ok(());
+            if self.file(file, false)? {
+                return Ok(true);
             }
         }
-        Err(log_in.refused(false))
+        Ok(false)
     }
 
     fn file(&mut self, path: &Path, named: bool) -> Result<bool, Error> {
@@ -72,11 +85,15 @@ impl<'a> LogIn<'a> {
             return Ok(false);
         }
         let shown = path.display();
+        let mut passphrase = None;
         match std::fs::read(path).map(Zeroizing::new) {
             Ok(bytes) if has_passphrase(&bytes) => {
-                self.tried.push(format!("{shown} (not offered: it has a passphrase)"));
-                self.locked.get_or_insert(path.to_owned());
-                return Ok(false);
+                passphrase = self.passphrases.and_then(|passphrases| passphrases.known(path));
+                if passphrase.is_none() {
+                    self.tried.push(format!("{shown} (not offered: it has a passphrase)"));
+                    self.locked.get_or_insert(path.to_owned());
+                    return Ok(false);
+                }
             }
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -91,11 +108,14 @@ impl<'a> LogIn<'a> {
             }
         }
         let user = &self.target.user;
-        match self
-            .attempt(|session| session.userauth_pubkey_file(user, None, path, None), &shown.to_string())?
-        {
+        let text = passphrase.as_ref().and_then(|secret| std::str::from_utf8(secret.expose()).ok());
+        let offer = |session: &ssh2::Session| session.userauth_pubkey_file(user, None, path, text);
+        match self.attempt(offer, &shown.to_string())? {
             Outcome::In => return Ok(true),
             Outcome::Refused => self.tried.push(shown.to_string()),
+            Outcome::Unusable(_) if passphrase.is_some() => {
+                self.tried.push(format!("{shown} (the passphrase that was typed does not open it)"));
+            }
             Outcome::Unusable(why) => self.tried.push(format!("{shown} (not usable: {why})")),
         }
         Ok(false)

@@ -20,6 +20,7 @@ mod jump;
 mod known_hosts;
 mod local;
 mod openssh;
+mod passphrase;
 mod patience;
 mod pump;
 mod queue;
@@ -34,12 +35,18 @@ pub use command::{CommandError, remote_command};
 pub use counters::Counters;
 pub use local::Local;
 pub use openssh::OpenSsh;
+pub use passphrase::{Ask, Passphrases};
 pub use ssh::Ssh2;
 
 /// The transport for a host's address: `local` is this machine, anything else is reached over SSH
 /// with this process' agent (`SSH_AUTH_SOCK`) and default keys, by whoever can do what is asked for.
-pub fn choose(address: &str) -> Box<dyn Transport> {
-    if address == "local" { Box::new(Local) } else { Box::new(Ssh { ssh2: Ssh2::from_environment() }) }
+/// `passphrases`: for keys that no agent has.
+pub fn choose(address: &str, passphrases: &'static Passphrases) -> Box<dyn Transport> {
+    if address == "local" {
+        return Box::new(Local);
+    }
+    let ssh2 = Ssh2 { passphrases: Some(passphrases), ..Ssh2::from_environment() };
+    Box::new(Ssh { ssh2 })
 }
 
 /// SSH by libssh2 where that will do, by OpenSSH's client where it will not.

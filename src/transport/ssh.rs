@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::auth::{GONE, LogIn};
 use super::dial::{address, dial, seconds};
 use super::host_key::HostKeys;
+use super::passphrase::Passphrases;
 use super::patience::{Refusal, patiently};
 use super::pump::SshExec;
 use super::wait::{Halt, code, until_done, writable};
@@ -36,6 +37,8 @@ pub struct Ssh2 {
     pub agent: Option<PathBuf>,
     /// Private keys to try for a target that names none; those that do not exist are passed over.
     pub default_identities: Vec<PathBuf>,
+    /// Passphrases of key files. `None`: keys that have one are not offered.
+    pub passphrases: Option<&'static Passphrases>,
 }
 
 impl Ssh2 {
@@ -45,33 +48,55 @@ impl Ssh2 {
         let keys = |home: PathBuf| {
             ["id_ed25519", "id_ecdsa", "id_rsa"].map(|file| home.join(".ssh").join(file)).to_vec()
         };
-        Self { agent, default_identities: std::env::home_dir().map(keys).unwrap_or_default() }
+        let default_identities = std::env::home_dir().map(keys).unwrap_or_default();
+        Self { agent, default_identities, passphrases: None }
     }
 }
 
 impl Transport for Ssh2 {
     fn connect(&self, target: &Target) -> Result<Box<dyn Session>, Error> {
+        let refused = match self.log_in(target) {
+            Ok(session) => return Ok(session),
+            Err(refused) => refused,
+        };
+        // A person takes longer to type than a host waits: the passphrase first, then another connection.
+        let passphrases = self.passphrases.filter(|_| matches!(refused.error, Error::Auth { .. }));
+        let said = refused.locked.zip(passphrases).and_then(|(file, passphrases)| passphrases.of(&file));
+        match said {
+            Some(_) => self.log_in(target).map_err(|refused| refused.error),
+            None => Err(refused.error),
+        }
+    }
+}
+
+/// Why nobody is logged in.
+struct NotIn {
+    error: Error,
+    /// A key that was not offered because its passphrase is not known.
+    locked: Option<PathBuf>,
+}
+
+impl From<Error> for NotIn {
+    fn from(error: Error) -> Self {
+        Self { error, locked: None }
+    }
+}
+
+impl Ssh2 {
+    fn log_in(&self, target: &Target) -> Result<Box<dyn Session>, NotIn> {
         let deadline = Instant::now() + target.connect_timeout;
         // Read before the handshake: what is on record decides which algorithms are offered first.
         let host_keys = HostKeys::load(target)?;
         let session = patiently(deadline, || Self::greet(target, &host_keys, deadline))?;
         let key = session.session.host_key().map(|(key, _)| key.to_vec()).unwrap_or_default();
         host_keys.verify(target, &key)?;
-        LogIn::run(
-            &session.session,
-            &session.socket,
-            target,
-            deadline,
-            self.agent.as_deref(),
-            &self.default_identities,
-        )?;
+        LogIn::run(&session.session, &session.socket, target, deadline, self)
+            .map_err(|(error, locked)| NotIn { error, locked })?;
         session.session.set_keepalive(true, KEEPALIVE);
         session.counters.login();
         Ok(Box::new(session))
     }
-}
 
-impl Ssh2 {
     /// Connects and agrees on keys; who is there is not known yet.
     fn greet(target: &Target, host_keys: &HostKeys, deadline: Instant) -> Result<SshSession, Refusal> {
         let socket = dial(target, deadline)?;

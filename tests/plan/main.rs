@@ -33,6 +33,7 @@ mod saved;
 mod status;
 mod target;
 mod upgrade;
+mod wheels;
 mod why;
 mod world;
 

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use synprov::transport::{Error, Ssh2, Target, Transport as _};
+use synprov::secret::Secret;
+use synprov::transport::{Error, Passphrases, Ssh2, Target, Transport as _};
 
+use crate::run;
 use crate::sshd::{Sshd, keygen, public, refusal};
 
 /// An agent of the test's own; it ends with it.
@@ -120,6 +123,44 @@ fn passphrases_are_never_asked_for() {
         let text = refusal(&target).1;
         assert!(text.contains(&format!("{} (not offered: it has a passphrase)", path.display())), "{text}");
     }
+}
+
+/// Who is asked for passphrases of keys here, and how often somebody was.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+static TYPED: Passphrases = Passphrases::asked_by(|file| {
+    ASKED.fetch_add(1, SeqCst);
+    let right = !file.ends_with("mistyped");
+    Some(Secret::new(if right { b"secret".to_vec() } else { b"sceret".to_vec() }))
+});
+
+#[test]
+fn a_passphrase_is_asked_for_once_for_all_hosts() {
+    let hosts = [Sshd::start(&[]), Sshd::start(&[])];
+    let directory = hosts[0].directory.path();
+    let locked = keygen(directory, "typed", "ed25519", "secret");
+    for sshd in &hosts {
+        std::fs::write(sshd.path("authorized_keys"), crate::sshd::public(&locked) + "\n").unwrap();
+    }
+    let transport = Ssh2 { passphrases: Some(&TYPED), ..Ssh2::default() };
+    std::thread::scope(|scope| {
+        for sshd in hosts.iter().chain(&hosts) {
+            let target = Target { identity_files: vec![locked.clone()], ..sshd.target() };
+            let transport = &transport;
+            scope.spawn(move || {
+                let mut session = transport.connect(&target).unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(run(&mut *session, "cat", b"in").stdout, b"in");
+            });
+        }
+    });
+    assert_eq!(ASKED.load(SeqCst), 1);
+    // A wrong one is said, and nobody is asked again for every host.
+    let mistyped = keygen(directory, "mistyped", "ed25519", "secret");
+    for sshd in &hosts {
+        let target = Target { identity_files: vec![mistyped.clone()], ..sshd.target() };
+        let text = transport.connect(&target).err().unwrap().to_string();
+        assert!(text.contains("mistyped (the passphrase that was typed does not open it)"), "{text}");
+    }
+    assert_eq!(ASKED.load(SeqCst), 2);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub fn run(arguments: &ImportArgs, host: &str, output: &Output) -> Exit {
         Ok(reached) => reached,
         Err(exit) => return exit,
     };
-    let transport = transport::choose(&target.address);
+    let transport = reach::transport(&target);
     let lines = match ask(&target, &privilege, transport.as_ref()) {
         Ok(lines) => lines,
         Err(error) => {
