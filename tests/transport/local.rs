@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use synprov::transport::{Client, Event, Session, Target, choose};
+use synprov::transport::{Client, Event, Passphrases, Session, Target, choose};
 
 use crate::streams::check_streams;
 use crate::{noise, run};
+
+/// Nobody is there to be asked for a passphrase.
+static NOBODY: Passphrases = Passphrases::asked_by(|_| None);
 
 fn session() -> Box<dyn Session> {
     let target = Target {
@@ -20,7 +23,7 @@ fn session() -> Box<dyn Session> {
         connect_timeout: Duration::from_secs(1),
         client: Client::default(),
     };
-    choose("local").connect(&target).unwrap()
+    choose("local", &NOBODY).connect(&target).unwrap()
 }
 
 #[test]

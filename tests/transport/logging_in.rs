@@ -85,7 +85,11 @@ fn what_was_tried_is_listed() {
         .unwrap();
     let missing = sshd.path("missing");
     let agent = Agent::start(sshd.directory.path(), &[&wrong]);
-    let ssh = Ssh2 { agent: Some(agent.socket.clone()), default_identities: vec![sshd.path("id")] };
+    let ssh = Ssh2 {
+        agent: Some(agent.socket.clone()),
+        default_identities: vec![sshd.path("id")],
+        passphrases: None,
+    };
     let mut target = sshd.target();
     target.identity_files = vec![wrong.clone(), broken.clone(), missing.clone()];
     let text = check(&ssh, &target);
@@ -169,12 +173,13 @@ fn agent_then_default_files() {
     let wrong = keygen(sshd.directory.path(), "wrong", "ed25519", "");
     let target = Target { identity_files: vec![], ..sshd.target() };
     let agent = Agent::start(sshd.directory.path(), &[&wrong, &sshd.path("id")]);
-    let with_agent = Ssh2 { agent: Some(agent.socket.clone()), default_identities: vec![] };
+    let with_agent =
+        Ssh2 { agent: Some(agent.socket.clone()), default_identities: vec![], passphrases: None };
     assert_eq!(check(&with_agent, &target), "in");
     drop(agent);
     assert!(check(&with_agent, &target).contains("agent ("), "a socket without agent is no agent");
     let defaults = vec![sshd.path("missing"), wrong, sshd.path("id")];
-    let ssh = Ssh2 { agent: None, default_identities: defaults };
+    let ssh = Ssh2 { agent: None, default_identities: defaults, passphrases: None };
     assert_eq!(check(&ssh, &target), "in");
 }
 
@@ -193,7 +198,7 @@ fn many_agent_keys_do_not_use_up_the_attempts() {
     .unwrap();
     let keys: Vec<&Path> = keys.iter().map(PathBuf::as_path).collect();
     let agent = Agent::start(directory, &keys);
-    let ssh = Ssh2 { agent: Some(agent.socket.clone()), default_identities: vec![] };
+    let ssh = Ssh2 { agent: Some(agent.socket.clone()), default_identities: vec![], passphrases: None };
     assert_eq!(check(&ssh, &sshd.target()), "in", "the named file comes first");
     let text = check(&ssh, &Target { identity_files: vec![], ..sshd.target() });
     assert!(text.contains("agent (3 of 5 keys)") && text.contains("MaxAuthTries"), "{text}");
@@ -209,7 +214,7 @@ fn an_agent_that_hangs_is_given_up() {
     let sshd = Sshd::start(&[]);
     let socket = sshd.path("silent");
     let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let ssh = Ssh2 { agent: Some(socket), default_identities: vec![] };
+    let ssh = Ssh2 { agent: Some(socket), default_identities: vec![], passphrases: None };
     let target = Target { identity_files: vec![], connect_timeout: Duration::from_secs(2), ..sshd.target() };
     let start = Instant::now();
     assert!(check(&ssh, &target).contains("agent (it does not answer)"));
