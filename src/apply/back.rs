@@ -153,7 +153,9 @@ impl Back<'_, '_, '_> {
     /// reads a new one. A host that is lost, or cannot, keeps the new value, and the plan makes all hosts agree.
     fn restore_secrets(&self, before: &IndexMap<String, HostFacts>, report: &Report) {
         let mut asked = 0;
-        for (host, orders) in &*self.hosts {
+        // Who was said to be lost answers nothing, though an order may still be taken.
+        let lost = |host: &str| report.host_errors.iter().any(|(name, _)| name == host);
+        for (host, orders) in self.hosts.iter().filter(|(host, _)| !lost(host)) {
             let mut frame = Frame::default();
             let mut any = false;
             for (step, _) in report
