@@ -120,8 +120,9 @@ impl Back<'_, '_, '_> {
     ) -> Result<usize, Failure> {
         let job = self.job;
         let failed = |reasons: Vec<String>| (reasons, Vec::new());
-        self.restore_secrets(before, report);
-        let facts = self.found_again(former, before, report, observer).map_err(failed)?;
+        let mut lost: Vec<String> = report.host_errors.iter().map(|(host, _)| host.clone()).collect();
+        lost.extend(self.restore_secrets(before, report, &lost));
+        let facts = self.found_again(former, before, lost, observer).map_err(failed)?;
         let plan = former.plan(&facts, job.excluded, job.allow);
         let refused = refused(&plan);
         if !refused.is_empty() {
@@ -151,11 +152,16 @@ impl Back<'_, '_, '_> {
 
     /// Has hosts put back the values of secrets that this run replaced: nothing of the former generation then
     /// reads a new one. A host that is lost, or cannot, keeps the new value, and the plan makes all hosts agree.
-    fn restore_secrets(&self, before: &IndexMap<String, HostFacts>, report: &Report) {
+    /// Returns those whose sessions ended meanwhile.
+    fn restore_secrets(
+        &self,
+        before: &IndexMap<String, HostFacts>,
+        report: &Report,
+        lost: &[String],
+    ) -> Vec<String> {
         let mut asked = 0;
         // Who was said to be lost answers nothing, though an order may still be taken.
-        let lost = |host: &str| report.host_errors.iter().any(|(name, _)| name == host);
-        for (host, orders) in self.hosts.iter().filter(|(host, _)| !lost(host)) {
+        for (host, orders) in self.hosts.iter().filter(|(host, _)| !lost.contains(host)) {
             let mut frame = Frame::default();
             let mut any = false;
             for (step, _) in report
@@ -177,12 +183,14 @@ impl Back<'_, '_, '_> {
                 asked += 1;
             }
         }
-        // Whoever failed is found out by what comes next.
-        let _ = self.until(asked, |_, item| match item {
+        // A host that could not do it is found out by what comes next.
+        let ended = self.until(asked, |_, item| match item {
             News::Done { .. } => Ok(true),
             News::Failed(error) => Err(error.summary),
             _ => Ok(false),
         });
+        let ended = ended.err().into_iter().flatten().map(|(host, _)| host);
+        ended.filter(|host| self.hosts.contains_key(host)).collect()
     }
 
     /// Nothing differs any more, and every service is ready.
@@ -203,15 +211,14 @@ impl Back<'_, '_, '_> {
         self.ready(former, &facts)
     }
 
-    /// Asks every host again; one that is not there any more gets another session.
+    /// Asks every host again; one that is not there any more gets another session. `lost`: known to be gone.
     fn found_again(
         &mut self,
         former: &Former,
         before: &IndexMap<String, HostFacts>,
-        report: &Report,
+        mut lost: Vec<String>,
         observer: &mut dyn Observer,
     ) -> Result<IndexMap<String, HostFacts>, Vec<String>> {
-        let mut lost: Vec<String> = report.host_errors.iter().map(|(host, _)| host.clone()).collect();
         let mut opened = BTreeSet::new();
         loop {
             self.hosts.extend(self.sessions.reopen(&lost, before, self.news, observer)?);
