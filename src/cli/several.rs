@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use clap::Args;
 
+use super::output::Said;
 use super::{Exit, InventoryArgs, Output};
 
 /// More inventories.
@@ -41,6 +42,9 @@ pub fn refuse(flags: &[(&str, bool)], output: &Output) -> Result<(), Exit> {
     }
 }
 
+/// How one ended, and what it said.
+type Told = (Exit, Vec<Said>);
+
 /// How many inventories side by side, and how many hosts of each, if so many hosts may be spoken with.
 pub fn shares(forks: u16, inventories: usize) -> (usize, u16) {
     let at_once = usize::from(forks).min(inventories).max(1);
@@ -55,8 +59,7 @@ pub fn side_by_side(
     one: impl Fn(&InventoryArgs, &Output) -> Exit + Sync,
 ) -> Exit {
     let queue: Mutex<VecDeque<usize>> = Mutex::new((0..all.len()).collect());
-    let told: Mutex<Vec<Option<(Exit, Vec<super::output::Said>)>>> =
-        Mutex::new(all.iter().map(|_| None).collect());
+    let told: Mutex<Vec<Option<Told>>> = Mutex::new(all.iter().map(|_| None).collect());
     let more = Condvar::new();
     let settings = output.settings();
     std::thread::scope(|scope| {

@@ -297,6 +297,7 @@ probe_postgresql() {
     local list='' setting
     for setting in "${settings[@]}"; do list+="${list:+,}'$setting'"; done
     as_postgres -v role="$pg_role" -v db="$pg_database" 2> /dev/null << SQL || say postgresql unreachable
+set lock_timeout = '2s';
 select 'postgresql', 'version', current_setting('server_version_num');
 select 'pg_setting', name, setting, pending_restart from pg_settings where name in (${list:-''});
 select 'pg_role', rolname, rolcanlogin from pg_roles where rolname = :'role';
@@ -312,8 +313,12 @@ probe_holds() {
 select to_regclass('public.schema_version') is not null as used \gset
 \if :used
 set default_transaction_read_only = on;
+-- A migration that runs holds its tables for as long as it takes, and nobody waits for it here.
+set lock_timeout = '2s';
+select 'pg_holds', 'locked', 'yes';
 select 'pg_holds', 'schema', version from public.schema_version limit 1;
 \unset ON_ERROR_STOP
+select 'pg_holds', 'locked', 'no';
 select 'pg_holds', 'compat', compat_version from public.schema_compat_version limit 1;
 select 'pg_holds', 'server_name', regexp_replace(substr(name, strpos(name, ':') + 1), '[^[:alnum:].:_-]', '?', 'g') from public.users limit 1;
 select 'pg_holds', 'update', regexp_replace(update_name, '[^[:alnum:].:_-]', '?', 'g') from public.background_updates order by ordering, update_name limit 21;

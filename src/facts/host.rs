@@ -206,6 +206,8 @@ pub struct PostgresqlFact {
 /// What Synapse left in a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holds {
+    /// Somebody holds its tables, as a migration of the schema does: what follows could not be read.
+    pub locked: bool,
     /// SCHEMA_VERSION of the release that upgraded it last; 0 if it does not say.
     pub schema: u32,
     /// Lowest SCHEMA_VERSION of a release that still starts on it; 0 if it does not say.

@@ -235,6 +235,7 @@ fn postgresql(facts: &mut HostFacts) -> &mut PostgresqlFact {
 fn holds(facts: &mut HostFacts, fields: &[&str]) -> Option<()> {
     let holds = postgresql(facts).holds.get_or_insert_default();
     match fields {
+        ["locked", word] => holds.locked = *word == "yes",
         ["schema", number] => holds.schema = number.parse().ok()?,
         ["compat", number] => holds.compat = number.parse().ok()?,
         ["server_name", name] => holds.server_name = Some(clean(name)),

@@ -50,6 +50,16 @@ pub(super) fn refusals(input: &Input<'_>) -> Vec<Refusal> {
     let releases = &catalogue.releases;
     let wanted = &input.topology.version;
     let Some(schema) = releases.schema(wanted) else { return Vec::new() };
+    let another = former(input).is_some_and(|from| from != *wanted);
+    if let Some((host, _)) = database(input).filter(|(_, holds)| holds.locked && another) {
+        return vec![refusal(
+            host,
+            format!(
+                "the database is locked, as while a schema is migrated: nobody can say whether Synapse {wanted} starts on it"
+            ),
+            "wait until that has ended; `synprov logs main` shows how far it is",
+        )];
+    }
     if let Some((host, holds)) = database(input).filter(|(_, holds)| holds.compat > 0) {
         if schema.version >= holds.compat {
             return Vec::new();

@@ -1,6 +1,7 @@
 //! From one release of Synapse to another and back: what is said, what is refused, what comes first.
 
 use proptest::prelude::*;
+use synprov::facts::host::Holds;
 use synprov::plan::Plan;
 use synprov::plan::backup::{Destination, Kept};
 use synprov::plan::step::Action;
@@ -77,6 +78,24 @@ fn what_is_pending_in_the_database_or_written_by_hand_is_said_when_the_release_c
             told(&plan, "4 background updates of the database on hs1 have not ended (one, two, three, …)"),
             said
         );
+    }
+}
+
+#[test]
+fn another_release_waits_for_a_database_that_is_locked() {
+    for (to, refused) in [("1.163.2", true), ("1.97.0", true), ("1.157.1", false)] {
+        let world = upgrading("1.157.1", to);
+        let mut facts = world.facts();
+        // What a host says of it then: that there is one, and no more.
+        let holds = Holds { locked: true, ..Holds::default() };
+        facts.get_mut("hs1").unwrap().postgresql.as_mut().unwrap().holds = Some(holds);
+        let plan = world.plan_over(&facts);
+        assert_eq!(
+            plan.refusals.iter().any(|one| one.summary.contains("the database is locked")),
+            refused,
+            "{to}"
+        );
+        assert_eq!(plan.refusals.is_empty(), !refused, "{:?}", plan.refusals);
     }
 }
 
