@@ -14,8 +14,8 @@ fn around(name: &str, make: &str, heal: &str) -> Fault {
     Fault::new(name, Work::Client, How::Around { host: "hs1", make, heal })
 }
 
-/// Whether the way back can be gone depends on what is broken; which it was is in the line of the table.
-const FAILS: &[Option<i32>] = &[Some(1), Some(6), Some(7)];
+/// What was replaced before it failed, a secret, is what it was.
+const LED_BACK: &[Option<i32>] = &[Some(6)];
 
 /// A small file system over a directory, with what is in it, and full.
 fn full(directory: &str, size: &str) -> [String; 2] {
@@ -51,32 +51,32 @@ pub fn faults() -> Vec<Fault> {
     let [make_fixed_record, heal_fixed_record] = read_only("$S");
     vec![
         around("no space in the directory of a file", &make_full, &heal_full)
-            .refuses(FAILS, &["No space left on device", "client.yaml in place failed"]),
+            .refuses(LED_BACK, &["No space left on device", "client.yaml in place failed"]),
         around("no space for the record", &make_recordless, &heal_recordless)
-            .refuses(FAILS, &["No space left on device"]),
+            .refuses(&[Some(7)], &["No space left on device"]),
         around(
             "no space to stage",
             "mkdir -p /run/synprov; mount -t tmpfs -o size=4k,mode=0700 tmpfs /run/synprov",
             "umount /run/synprov",
         )
-        .refuses(FAILS, &["cannot keep a step in /run/synprov: No space left on device"]),
+        .refuses(LED_BACK, &["cannot keep a step in /run/synprov: No space left on device"]),
         around(
             "/tmp and /var/tmp are full and forbid execution",
             "for d in /tmp /var/tmp; do mount -t tmpfs -o size=4k,noexec tmpfs $d; head -c 1M /dev/zero 2> /dev/null > $d/ballast || true; done",
             "umount /tmp /var/tmp",
         ),
         around("an immutable file", "chattr +i $W/client.yaml", "chattr -i $W/client.yaml")
-            .refuses(FAILS, &["Operation not permitted", "client.yaml in place failed"]),
+            .refuses(LED_BACK, &["Operation not permitted", "client.yaml in place failed"]),
         around("an immutable directory", "chattr +i $W", "chattr -i $W")
-            .refuses(FAILS, &["Operation not permitted", "client.yaml in place failed"]),
+            .refuses(LED_BACK, &["Operation not permitted", "client.yaml in place failed"]),
         around("an immutable record", "chattr +i $S/record", "chattr -i $S/record")
-            .refuses(FAILS, &["Operation not permitted"]),
+            .refuses(LED_BACK, &["Operation not permitted"]),
         around("a read-only file system", &make_read_only, &heal_read_only)
-            .refuses(FAILS, &["Read-only file system"]),
+            .refuses(LED_BACK, &["Read-only file system"]),
         around("a read-only state directory", &make_fixed_record, &heal_fixed_record)
-            .refuses(FAILS, &["Read-only file system"]),
+            .refuses(LED_BACK, &["Read-only file system"]),
         around("a file that is a mount of its own", "mount --bind $W/client.yaml $W/client.yaml", "umount $W/client.yaml")
-            .refuses(FAILS, &["client.yaml in place failed"]),
+            .refuses(LED_BACK, &["client.yaml in place failed"]),
         around("a directory that is a mount of its own", "mount --bind $W $W", "umount $W"),
         around(
             "a file with a second name elsewhere",
@@ -98,7 +98,7 @@ pub fn faults() -> Vec<Fault> {
             "rm $W/client.yaml; mkdir $W/client.yaml; echo mine > $W/client.yaml/precious",
             "[[ $(cat $W/client.yaml/precious) == mine ]]; rm -r $W/client.yaml",
         )
-            .ends(FAILS)
+            .ends(&[Some(1)])
             .says(&["client.yaml is a directory, where a file should be", "move it away"])
             .theirs(),
         instead("a link to a file of root's in place of a file", "ln -s /root/precious $W/client.yaml", "true"),
@@ -110,12 +110,12 @@ pub fn faults() -> Vec<Fault> {
             "mkdir -p /srv/nobody; cp -a $W /srv/nobody/elsewhere; chown nobody /srv/nobody; mv $W /root/workers; ln -s /srv/nobody/elsewhere $W",
             "rm $W; mv /root/workers $W; rm -r /srv/nobody",
         )
-        .ends(FAILS)
+        .ends(&[Some(1)])
         .says(&["/opt/matrix/conf/workers is a link to /srv/nobody/elsewhere, where a directory should be"]),
         around("a parent that belongs to somebody else", "chown nobody /opt", "chown root /opt")
-            .refuses(FAILS, &["/opt belongs to somebody else or others may write there"]),
+            .refuses(LED_BACK, &["/opt belongs to somebody else or others may write there"]),
         around("a parent that anybody may write to", "chmod o+w /opt", "chmod o-w /opt")
-            .refuses(FAILS, &["/opt belongs to somebody else or others may write there"]),
+            .refuses(LED_BACK, &["/opt belongs to somebody else or others may write there"]),
         around(
             "names like our temporary ones, as links to what is precious",
             "echo precious > /root/precious; for name in aaaaaaaaaa XXXXXXXXXX; do ln -s /root/precious $W/.client.yaml.synprov-$name; done",

@@ -8,8 +8,6 @@ use crate::fault::{Fault, How};
 use crate::table::{Table, Work};
 
 const RECORD: &str = "/var/lib/synprov/table.example/record";
-/// Whether the way back can be gone depends on what is broken; which it was is in the line of the table.
-const FAILS: &[Option<i32>] = &[Some(1), Some(6), Some(7)];
 
 /// Somebody looks at the plan; while they think, this happens on hs1; then they say yes.
 fn while_somebody_thinks(table: &Table, script: &str) -> Answer {
@@ -86,7 +84,6 @@ pub fn faults() -> Vec<Fault> {
                 heal: "! grep -q 'by hand' /opt/matrix/conf/workers/client.yaml || true".to_owned(),
             },
         )
-        .ends(&[Some(0), Some(1), Some(6), Some(7)])
         .theirs(),
         Fault::new(
             "a worker's file is deleted during the validation",
@@ -98,10 +95,8 @@ pub fn faults() -> Vec<Fault> {
                 heal: "true".to_owned(),
             },
         )
-        .ends(&[Some(0), Some(1), Some(6), Some(7)])
         .theirs(),
         record("the record ends in the middle of a line", "head -c -20 /root/record > $R")
-            .ends(&[Some(0), Some(1), Some(6), Some(7)])
             .theirs(),
         record("a line of the record is damaged", "sed -i '3s/.*/damaged/' $R")
             .refuses(&[Some(3)], &["line 3 of its record is damaged", "Nothing was changed."]),
@@ -109,9 +104,8 @@ pub fn faults() -> Vec<Fault> {
             .refuses(&[Some(3)], &["of its record is damaged", "Nothing was changed."]),
         record("the record is a newer synprov's", "sed -Ei '1s/\"format\":[0-9]+/\"format\":99/' $R")
             .refuses(&[Some(3)], &["its record has format 99", "use the newer synprov"]),
-        record("the record has lines for the terminal", "printf 'hs1/x/file:/etc/motd\\t{\"applied\":{\"mode\":\"\\033]0;owned\\007\"}}\\n' >> $R")
-            .ends(&[Some(0), Some(1), Some(6), Some(7)]),
-        record("the record is gone", "rm $R").ends(FAILS).says(&["synprov has no record of it"]),
+        record("the record has lines for the terminal", "printf 'hs1/x/file:/etc/motd\\t{\"applied\":{\"mode\":\"\\033]0;owned\\007\"}}\\n' >> $R"),
+        record("the record is gone", "rm $R").ends(&[Some(1)]).says(&["synprov has no record of it"]),
         Fault::new(
             "what the host knows of its secret files is damaged",
             Work::Client,
@@ -121,7 +115,6 @@ pub fn faults() -> Vec<Fault> {
                 heal: "true".to_owned(),
             },
         )
-        .ends(&[Some(0), Some(1), Some(6), Some(7)])
         .theirs(),
     ]
 }

@@ -38,8 +38,12 @@ fn migrates(seconds: u32) -> String {
     ))[0].clone()
 }
 
-/// Whether the way back can be gone depends on what is broken; which it was is in the line of the table.
-const FAILS: &[Option<i32>] = &[Some(1), Some(6), Some(7)];
+/// All is as it was.
+const LED_BACK: &[Option<i32>] = &[Some(6)];
+/// What is broken is needed on the way back too.
+const STUCK: &[Option<i32>] = &[Some(7)];
+/// Whether anybody notices depends on the moment.
+const PERHAPS: &[Option<i32>] = &[Some(0), Some(6)];
 
 pub fn faults() -> Vec<Fault> {
     let [stops, stops_over] = beside(&format!(
@@ -55,20 +59,20 @@ pub fn faults() -> Vec<Fault> {
     vec![
         during("Redis stops before a worker restarts", Work::Client, "client.yaml in place", "systemctl stop redis-server@matrix.service", "true")
             .with(&["--ready-timeout", "8"])
-            .ends(FAILS)
+            .ends(LED_BACK)
             .says(&["is not ready after 8 s: waited until Redis at"])
             .theirs(),
         during("PostgreSQL stops before a worker restarts", Work::Client, "client.yaml in place", "systemctl stop postgresql@15-main.service", "true")
             .with(&["--ready-timeout", "8"])
-            .ends(FAILS)
+            .ends(LED_BACK)
             .theirs(),
         during("a worker is killed for its memory as it restarts", Work::Client, RESTART, &format!("sleep 0.5; systemctl kill -s KILL {CLIENT}"), "true"),
         during("main is killed while a worker restarts", Work::Client, RESTART, "systemctl kill -s KILL matrix_main.service", "true")
-            .ends(&[Some(0), Some(1), Some(6), Some(7)])
+            .ends(PERHAPS)
             .theirs(),
         around("a unit that never becomes ready", Work::Client, &stops, &format!("{stops_over}; systemctl kill -s KILL {CLIENT}"))
             .with(&["--ready-timeout", "6"])
-            .ends(FAILS)
+            .ends(STUCK)
             .says(&["is not ready after 6 s"])
             .theirs(),
         during(
@@ -79,34 +83,34 @@ pub fn faults() -> Vec<Fault> {
             "systemctl stop fault",
         )
         .with(&["--ready-timeout", "10"])
-        .ends(FAILS)
+        .ends(STUCK)
         .theirs(),
         around("main crashes five seconds after it was ready", Work::All, &crashes, &crashes_over)
-            .ends(&[Some(0), Some(1), Some(6), Some(7)])
+            .ends(PERHAPS)
             .theirs(),
         around("a migration of one minute", Work::All, &migrates(60), "systemctl stop fault 2> /dev/null || true"),
         around("a migration of ten minutes", Work::All, &migrates(600), "systemctl stop fault 2> /dev/null || true").long(),
         around("an nginx file that is not ours is broken", Work::All, "echo 'nonsense here;' > /etc/nginx/conf.d/zz-theirs.conf", "rm /etc/nginx/conf.d/zz-theirs.conf")
-            .refuses(FAILS, &["validate nginx files as if in place failed", "zz-theirs.conf"]),
+            .refuses(LED_BACK, &["validate nginx files as if in place failed", "zz-theirs.conf"]),
         during("an nginx file that is not ours breaks after the validation", Work::All, LAST_RESTART, "echo 'nonsense here;' > /etc/nginx/conf.d/zz-theirs.conf", "rm /etc/nginx/conf.d/zz-theirs.conf")
-            .ends(FAILS)
+            .ends(STUCK)
             .says(&["reload nginx.service failed"]),
         around("nginx is stopped and its port taken", Work::Client, "systemctl reset-failed fault 2> /dev/null || true; systemctl stop nginx; systemd-run --quiet --unit=fault python3 -m http.server 443; sleep 1", "systemctl stop fault")
             .with(&["--ready-timeout", "8"])
-            .ends(FAILS)
+            .ends(STUCK)
             .says(&["start nginx.service failed"])
             .theirs(),
         during("nginx stops before it is reloaded", Work::All, LAST_RESTART, "systemctl stop nginx", "true")
-            .ends(FAILS)
+            .ends(LED_BACK)
             .theirs(),
         around("a unit is masked", Work::Client, &format!("systemctl mask --runtime --quiet {CLIENT}"), &format!("systemctl unmask --runtime --quiet {CLIENT}")).theirs(),
         around("units were changed on disk and not loaded", Work::Client, "touch /etc/systemd/system/matrix_main.service", "true").theirs(),
         during("somebody reloads systemd", Work::Client, "client.yaml in place", "systemctl daemon-reload", "true"),
         during("somebody restarts the worker too", Work::Client, RESTART, &format!("systemctl restart --no-block {CLIENT}"), "true")
-            .ends(&[Some(0), Some(1), Some(6), Some(7)]),
+            .ends(PERHAPS),
         Fault::new("dpkg is locked for ten seconds while a package is missing", Work::Client, How::Told(apt_is_locked)),
-        Fault::new("pip's index cannot be reached", Work::Client, How::Told(no_index)).ends(FAILS).held(60),
-        Fault::new("no space for a new Python environment", Work::Client, How::Told(no_space_for_a_venv)).ends(FAILS).held(60),
+        Fault::new("pip's index cannot be reached", Work::Client, How::Told(no_index)).ends(LED_BACK).held(60),
+        Fault::new("no space for a new Python environment", Work::Client, How::Told(no_space_for_a_venv)).ends(LED_BACK).held(60),
     ]
 }
 
