@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::answer::Answer;
 
-/// Nothing that a test waits for takes longer.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// Nothing that a test waits for takes longer; a migration of ten minutes takes long.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A run that has begun. Killed when this goes.
 pub struct Running {
