@@ -109,7 +109,7 @@ pub(super) fn notes(input: &Input<'_>) -> Vec<String> {
             ));
         }
         notes.push(note);
-    } else if *to < from {
+    } else if *to < from && !database(input).is_some_and(|(_, holds)| holds.locked) {
         notes.push(format!("Synapse goes back from {from} to {to}, which the database allows"));
     }
     if let Some((host, holds)) = database(input).filter(|(_, holds)| !holds.updates.is_empty()) {
