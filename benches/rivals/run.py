@@ -166,11 +166,10 @@ class Bench:
         packages = sorted({name for one in kinds.get("packages", []) for name in one["packages"]})
         units = [one["unit"] for one in kinds.get("service", [])]
         (venv,) = kinds["venv"]
-        requirements = [line.split(" ")[0] for line in next(iter(venv["locked"].values()))]
+        # What is there: a lock may not have it, if the environment was built by the rehearsal.
+        frozen = on_host(f"{venv['path']}/bin/python -m pip --disable-pip-version-check list --format freeze")
+        requirements = [line for line in frozen.split() if line.split("==")[0] not in ("pip", "setuptools")]
         self.counted = {kind: len(items) for kind, items in kinds.items()}
-
-        def loop(module, items, more=""):
-            return {"name": module, "module": module, "items": items, "more": more}
 
         play = ["- hosts: all", "  gather_facts: false", "  tasks:"]
 
