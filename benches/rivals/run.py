@@ -65,6 +65,8 @@ class Bench:
         run([SYNPROV, "rehearse", "--keep", "--warm", work])
         (self.host,) = [one for one in json.loads(run([SYNPROV, "lab", "list", "--json"])) if one["lab"] == LAB]
         self.known = pathlib.Path(self.host["known_hosts"]).read_text().split()
+        # Ansible's pip module wants it there.
+        on_host("apt-get -qq update && apt-get -qq install -y python3-packaging python3-setuptools > /dev/null 2>&1")
         on_host("echo 'LogLevel VERBOSE' > /etc/ssh/sshd_config.d/bench.conf; systemctl reload ssh")
 
     # The way there
