@@ -714,6 +714,12 @@ fn postgresql_runs_when_its_clusters_do() {
         said.contains("start --no-block -- postgresql@15-main.service postgresql@16-b.service"),
         "{said}"
     );
+    // Whoever else wants a cluster has a state of its own, and starts alone.
+    let (_, said) = scratch.run(&format!(
+        "{}units=(mine.service); probe_units; start_units mine.service",
+        umbrella("inactive", "inactive")
+    ));
+    assert!(!said.contains("inactive") && !said.contains("postgresql@"), "{said}");
 }
 
 #[test]

@@ -291,12 +291,7 @@ impl Frame {
     ) {
         self.call(["new_venv", path]);
         let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        let installer = match installer {
-            Installer::Auto => "auto",
-            Installer::Pip => "pip",
-            Installer::Uv => "uv",
-        };
-        let mut words = vec!["fill_venv".to_owned(), path.to_owned(), installer.to_owned()];
+        let mut words = vec!["fill_venv".to_owned(), path.to_owned(), installer.word().to_owned()];
         words.extend(self.attach(lines(requirements).as_bytes()));
         words.extend(self.attach(lines(constraints).as_bytes()));
         for (tag, set) in known {

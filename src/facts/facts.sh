@@ -105,14 +105,14 @@ probe_units() {
         if [[ -z $line ]]; then
             unit=${units[n]-}
             [[ -n ${reloads[$unit]-} && ${pid:-0} != 0 ]] && probe_children "$pid"
-            [[ -n $wanted ]] && probe_instances $wanted
+            [[ -n $wanted ]] && probe_clusters $wanted
             n=$((n + 1)) pid='' wanted=''
             [[ -n ${units[n]-} ]] && say unit "${units[n]}"
             continue
         fi
         [[ $line == MainPID=* ]] && pid=${line#*=}
         if [[ $line == Wants=* ]]; then
-            wanted=$(instances "${line#*=}")
+            wanted=$(clusters "${units[n]-}" "${line#*=}")
             continue
         fi
         say property "$line"
@@ -120,17 +120,18 @@ probe_units() {
 }
 
 # Debian's postgresql.service is active whether or not a cluster runs: the clusters that it starts are
-# postgresql@VERSION-NAME.service.
-instances() { # UNIT...: those of them, on one line
+# postgresql@VERSION-NAME.service. Other units may want them too, and have a state of their own.
+clusters() { # UNIT WANTS: those that it is the umbrella of, on one line
+    [[ $1 == postgresql.service ]] || return 0
     local -a all=() found=()
     local one
-    read -r -d '' -a all <<< "$*"
+    read -r -d '' -a all <<< "$2"
     for one in "${all[@]}"; do [[ $one != postgresql@?* ]] || found+=("$one"); done
     echo "${found[*]}"
 }
 
 # The first one that does not run speaks for its umbrella.
-probe_instances() { # UNIT...
+probe_clusters() { # UNIT...
     local unit line lines
     for unit in "$@"; do
         lines=$(systemctl show --timestamp=us+utc --property=ActiveState,SubState,Result,StateChangeTimestamp -- "$unit" 2> /dev/null)

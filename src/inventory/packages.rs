@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::Install;
 use super::decode::{Found, Section, entries};
+use super::wheels::normal;
 use crate::diagnostic::{Diagnostic, Spanned};
 
 /// One entry of `files:`.
@@ -87,8 +88,7 @@ fn requirement(text: &str) -> Option<String> {
         && extras.split(',').all(|extra| word(extra, b"-_."))
         && word(version, b".+!")
         && version.starts_with(|c: char| c.is_ascii_digit());
-    let normal = name.to_ascii_lowercase().replace(['_', '.'], "-");
-    good.then(|| normal.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-"))
+    good.then(|| normal(name))
 }
 
 /// `files:`: name below ROOT/modules to file beside the inventory.

@@ -21,8 +21,18 @@ pub enum Installer {
     Uv,
 }
 
-const INSTALLERS: &[(&str, Installer)] =
-    &[("auto", Installer::Auto), ("pip", Installer::Pip), ("uv", Installer::Uv)];
+impl Installer {
+    const ALL: [Self; 3] = [Self::Auto, Self::Pip, Self::Uv];
+
+    /// As an inventory, a module and a host's functions write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Pip => "pip",
+            Self::Uv => "uv",
+        }
+    }
+}
 
 /// A directory of wheels on the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,17 +90,13 @@ pub(super) fn installer(section: &Section<'_>, install: Option<&Install>, found:
                 .help("delete installer, or write install: managed"),
         );
     }
-    match INSTALLERS.iter().find(|(name, _)| *name == word.value) {
-        Some((_, installer)) => *installer,
-        None => {
-            let names: Vec<&str> = INSTALLERS.iter().map(|(name, _)| *name).collect();
-            found.push(
-                Diagnostic::error(word.span, format!("unknown installer \"{}\"", word.value))
-                    .help(choose(&word.value, &names)),
-            );
-            Installer::default()
-        }
-    }
+    Installer::ALL.into_iter().find(|installer| installer.word() == word.value).unwrap_or_else(|| {
+        found.push(
+            Diagnostic::error(word.span, format!("unknown installer \"{}\"", word.value))
+                .help(choose(&word.value, &Installer::ALL.map(Installer::word))),
+        );
+        Installer::default()
+    })
 }
 
 /// `wheelhouse:`.

@@ -55,16 +55,18 @@ impl Ssh2 {
 
 impl Transport for Ssh2 {
     fn connect(&self, target: &Target) -> Result<Box<dyn Session>, Error> {
-        let refused = match self.log_in(target) {
-            Ok(session) => return Ok(session),
-            Err(refused) => refused,
-        };
-        // A person takes longer to type than a host waits: the passphrase first, then another connection.
-        let passphrases = self.passphrases.filter(|_| matches!(refused.error, Error::Auth { .. }));
-        let said = refused.locked.zip(passphrases).and_then(|(file, passphrases)| passphrases.of(&file));
-        match said {
-            Some(_) => self.log_in(target).map_err(|refused| refused.error),
-            None => Err(refused.error),
+        loop {
+            let refused = match self.log_in(target) {
+                Ok(session) => return Ok(session),
+                Err(refused) => refused,
+            };
+            // A person takes longer to type than a host waits: the passphrase first, then another connection.
+            // Once it is known, this key is offered, and only another one can still be locked.
+            let passphrases = self.passphrases.filter(|_| matches!(refused.error, Error::Auth { .. }));
+            let said = refused.locked.zip(passphrases).and_then(|(file, passphrases)| passphrases.of(&file));
+            if said.is_none() {
+                return Err(refused.error);
+            }
         }
     }
 }

@@ -157,6 +157,18 @@ fn a_passphrase_is_asked_for_once_for_all_hosts() {
         }
     });
     assert_eq!(ASKED.load(SeqCst), 1);
+    // A host that takes another key than the first: that one's is asked for, too.
+    let other = keygen(directory, "other", "ed25519", "secret");
+    let target = Target { identity_files: vec![other, locked.clone()], ..hosts[0].target() };
+    drop(transport.connect(&target).unwrap_or_else(|error| panic!("{error}")));
+    let another = keygen(directory, "another", "ed25519", "secret");
+    let target = Target {
+        identity_files: vec![keygen(directory, "third", "ed25519", "secret"), another.clone()],
+        ..hosts[0].target()
+    };
+    std::fs::write(hosts[0].path("authorized_keys"), crate::sshd::public(&another) + "\n").unwrap();
+    drop(transport.connect(&target).unwrap_or_else(|error| panic!("{error}")));
+    assert_eq!(ASKED.swap(1, SeqCst), 3, "the third and another");
     // A wrong one is said, and nobody is asked again for every host.
     let mistyped = keygen(directory, "mistyped", "ed25519", "secret");
     for sshd in &hosts {
