@@ -172,6 +172,7 @@ mod tests {
         assert!(heads[0].contains(" first more "), "{heads:?}");
         assert!(heads[1].contains(" next last "), "{heads:?}");
         assert!(heads[2].contains(&names[1]) && heads[2].contains(" first last "), "{heads:?}");
+        assert!(shipment.progress().starts_with("sent 2 of 2 wheels"), "{}", shipment.progress());
         let set = vec![format!("c==1 --hash=sha256:{}", crate::secret::sha256_hex(b"c"))];
         let only = stock.shipment(Some(&set));
         assert_eq!(only.wheels.iter().map(|wheel| wheel.name.as_str()).collect::<Vec<_>>(), [&names[2]]);

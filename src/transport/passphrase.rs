@@ -15,23 +15,36 @@ pub type Ask = fn(&Path) -> Option<Secret>;
 #[derive(Debug)]
 pub struct Passphrases {
     ask: Ask,
+    /// Held while somebody types; what is known can be looked up meanwhile, since connections wait for that.
+    asking: Mutex<()>,
     known: Mutex<BTreeMap<PathBuf, Option<Secret>>>,
 }
 
 impl Passphrases {
     /// Nothing is known yet.
     pub const fn asked_by(ask: Ask) -> Self {
-        Self { ask, known: Mutex::new(BTreeMap::new()) }
+        Self { ask, asking: Mutex::new(()), known: Mutex::new(BTreeMap::new()) }
     }
 
-    /// What was said of this file, without asking.
+    /// What was said of this file, without asking or waiting.
     pub(super) fn known(&self, file: &Path) -> Option<Secret> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(file).cloned().flatten()
+        self.answer(file).flatten()
     }
 
     /// The same; asks if nobody was asked yet. Others wait for the answer.
     pub(super) fn of(&self, file: &Path) -> Option<Secret> {
+        let _typing = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = self.answer(file) {
+            return answer;
+        }
+        let answer = (self.ask)(file);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(file.to_owned()).or_insert_with(|| (self.ask)(file)).clone()
+        known.insert(file.to_owned(), answer.clone());
+        answer
+    }
+
+    /// `None`: nobody was asked yet.
+    fn answer(&self, file: &Path) -> Option<Option<Secret>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(file).cloned()
     }
 }

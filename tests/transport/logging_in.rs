@@ -133,6 +133,8 @@ fn passphrases_are_never_asked_for() {
 static ASKED: AtomicUsize = AtomicUsize::new(0);
 static TYPED: Passphrases = Passphrases::asked_by(|file| {
     ASKED.fetch_add(1, SeqCst);
+    // Others have been refused meanwhile, and want to know it too.
+    std::thread::sleep(Duration::from_secs(2));
     let right = !file.ends_with("mistyped");
     Some(Secret::new(if right { b"secret".to_vec() } else { b"sceret".to_vec() }))
 });
