@@ -192,6 +192,13 @@ fn several_inventories_are_told_in_their_order_and_the_worst_outcome_counts() {
         told(&["apply", "--yes", "--timeout", "5", "inventory.yaml", "other.yaml"], 3);
     assert_eq!(headings, ["== inventory.yaml =="]);
     assert!(stderr.ends_with("Not begun: other.yaml\n"), "{stderr}");
+    // Side by side the same: who was not begun when one fails stays as it is.
+    let apply = ["apply", "--timeout", "5", "--at-once", "2", "other.yaml", "broken.yaml", "inventory.yaml"];
+    let (_, stderr, _) = told(&apply, 64);
+    assert!(stderr.contains("--yes"), "nobody can answer two questions at once: {stderr}");
+    let (_, stderr, headings) = told(&[&apply[..], &["--yes"]].concat(), 1);
+    assert_eq!(headings, ["== other.yaml ==", "== broken.yaml =="]);
+    assert!(stderr.ends_with("Not begun: inventory.yaml\n"), "{stderr}");
     // Files that one would write over the other.
     let (_, stderr, _) = told(&["plan", "--out", "x.plan", "inventory.yaml", "other.yaml"], 64);
     assert!(stderr.contains("--out names one file") && !directory.path().join("x.plan").exists(), "{stderr}");

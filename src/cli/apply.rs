@@ -17,7 +17,7 @@ use super::rotation::rotate;
 use super::run::{exit, listen, sum_up, who};
 use super::run_log::RunLog;
 use super::saved_plan::{self, DELETES, Named};
-use super::several::{self, MoreArgs};
+use super::several::{self, MoreArgs, Others};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs, clock};
 use crate::apply::kept::{Keeps, Next};
 use crate::apply::{Interrupts, Job, Refused, apply};
@@ -33,7 +33,7 @@ pub const READY_SECONDS: u32 = 120;
 /// `synprov apply`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host\n  synprov apply --backup      first dumps the database, and main's configuration and secrets\n  synprov apply prod.plan     exactly the plan that `plan --out prod.plan` saved, without asking\n  synprov apply a.yaml b.yaml several deployments, one after the other, until one fails"
+    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host\n  synprov apply --backup      first dumps the database, and main's configuration and secrets\n  synprov apply prod.plan     exactly the plan that `plan --out prod.plan` saved, without asking\n  synprov apply a.yaml b.yaml several deployments, one after the other, until one fails\n  synprov apply --yes --at-once 8 *.yaml   the same, eight at a time"
 )]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -51,6 +51,10 @@ pub struct ApplyArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+
+    /// How many deployments at a time, if several are named; after one failed no other is begun
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "yes", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub at_once: u16,
 
     /// Seconds a service may take to be ready; the main process takes what its schema needs
     #[arg(long, value_name = "SECONDS", default_value_t = READY_SECONDS, value_parser = clap::value_parser!(u32).range(1..=86400))]
@@ -76,11 +80,17 @@ pub struct ApplyArgs {
 /// Runs it.
 pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {
     let Some(all) = arguments.more.all(&arguments.inventory) else { return run_one(arguments, output) };
-    several::one_by_one(&all, output, |inventory, output| {
-        run_one(
-            &ApplyArgs { inventory: inventory.clone(), more: MoreArgs::default(), ..arguments.clone() },
-            output,
-        )
+    let mut each = ApplyArgs { more: MoreArgs::default(), ..arguments.clone() };
+    if arguments.at_once == 1 {
+        let one = |inventory: &InventoryArgs, output: &Output| {
+            run_one(&ApplyArgs { inventory: inventory.clone(), ..each.clone() }, output)
+        };
+        return several::one_by_one(&all, output, one);
+    }
+    let at_once = usize::from(arguments.at_once);
+    each.hosts.reach.forks = arguments.hosts.reach.forks.div_ceil(arguments.at_once);
+    several::side_by_side(&all, at_once, Others::Stay, output, |inventory, output| {
+        run_one(&ApplyArgs { inventory: inventory.clone(), ..each.clone() }, output)
     })
 }
 
@@ -167,6 +177,7 @@ impl ApplyArgs {
             hosts,
             targets: TargetArgs::default(),
             yes: true,
+            at_once: 1,
             ready_timeout: READY_SECONDS,
             no_rollback: true,
             diff,

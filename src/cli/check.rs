@@ -6,7 +6,7 @@ use serde_json::json;
 use super::against_host::{self, Found, look};
 use super::load::load_or_tell;
 use super::rehearse::stand_in;
-use super::several::{self, MoreArgs};
+use super::several::{self, MoreArgs, Others};
 use super::{Exit, InventoryArgs, Output};
 
 /// `synprov check`.
@@ -30,7 +30,7 @@ pub struct CheckArgs {
 /// Runs it: 0 if nothing is wrong (warnings are allowed), else 1.
 pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {
     let Some(all) = arguments.more.all(&arguments.inventory) else { return run_one(arguments, output) };
-    several::side_by_side(&all, all.len().min(8), output, |inventory, output| {
+    several::side_by_side(&all, all.len().min(8), Others::GoOn, output, |inventory, output| {
         run_one(
             &CheckArgs { inventory: inventory.clone(), more: MoreArgs::default(), ..arguments.clone() },
             output,

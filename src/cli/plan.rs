@@ -10,7 +10,7 @@ use super::load::{Loaded, load_or_tell};
 use super::rehearse::stand_in;
 use super::rotation::rotate;
 use super::saved_plan;
-use super::several::{self, MoreArgs};
+use super::several::{self, MoreArgs, Others};
 use super::whole_file::{PRIVATE, replace};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
 use crate::plan::Plan;
@@ -72,7 +72,7 @@ pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
     let mut each = PlanArgs { more: MoreArgs::default(), ..arguments.clone() };
     let (at_once, forks) = several::shares(each.hosts.reach.forks, all.len());
     each.hosts.reach.forks = forks;
-    several::side_by_side(&all, at_once, output, |inventory, output| {
+    several::side_by_side(&all, at_once, Others::GoOn, output, |inventory, output| {
         run_one(&PlanArgs { inventory: inventory.clone(), ..each.clone() }, output)
     })
 }

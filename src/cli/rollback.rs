@@ -112,6 +112,7 @@ fn go(arguments: &RollbackArgs, output: &Output) -> Result<Exit, Exit> {
         inventory: arguments.inventory.clone(),
         hosts: arguments.hosts.clone(),
         targets: TargetArgs::default(),
+        at_once: 1,
         yes: arguments.yes,
         ready_timeout: arguments.ready_timeout,
         no_rollback: arguments.no_rollback,

@@ -6,11 +6,15 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::clock;
 
-/// Logs that are kept.
+/// Logs that are kept, besides those of this process.
 const KEPT: usize = 50;
+
+/// Logs that this process began: several deployments have one each, perhaps in the same millisecond.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
 
 /// An open log. What cannot be written is left out: no apply stops for its log.
 pub struct RunLog {
@@ -32,7 +36,8 @@ impl RunLog {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
         let time = clock::rfc3339_now().replace([':', '-'], "");
-        let path = directory.join(format!("{time}-{command}-{}.log", std::process::id()));
+        let number = BEGUN.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!("{time}-{command}{}{number}.log", mark()));
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
         prune(directory)?;
         Ok(Self { file, path })
@@ -52,11 +57,17 @@ fn directory() -> Option<PathBuf> {
     Some(state.join("synprov/logs"))
 }
 
-/// Names begin with the time: the first are the oldest.
+/// In the names of this process' logs.
+fn mark() -> String {
+    format!("-{}-", std::process::id())
+}
+
+/// Names begin with the time: the first are the oldest. A run of many deployments keeps what it said of each.
 fn prune(directory: &Path) -> std::io::Result<()> {
     let mut logs: Vec<PathBuf> = std::fs::read_dir(directory)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .filter(|path| path.file_name().is_none_or(|name| !name.to_string_lossy().contains(&mark())))
         .collect();
     logs.sort();
     for old in logs.iter().take(logs.len().saturating_sub(KEPT)) {
@@ -85,7 +96,10 @@ mod tests {
         assert_eq!(text.lines().count(), 2);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(&logs), mode(&log.path)), (0o700, 0o600));
-        assert_eq!(std::fs::read_dir(&logs).unwrap().count(), KEPT + 1, "and the file that is no log");
+        let more: Vec<RunLog> = (0..KEPT).map(|_| RunLog::begin_in(&logs, "apply").unwrap()).collect();
+        assert!(more.iter().chain([&log]).all(|one| one.path.exists()), "all of this run");
+        let count = std::fs::read_dir(&logs).unwrap().count();
+        assert_eq!(count, 2 * KEPT + 2, "and the file that is no log");
         assert!(logs.join("20200101T000059.000Z-apply-1.log").exists());
         assert!(!logs.join("20200101T000010.000Z-apply-1.log").exists());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
 
@@ -42,8 +42,17 @@ pub fn refuse(flags: &[(&str, bool)], output: &Output) -> Result<(), Exit> {
     }
 }
 
-/// How one ended, and what it said.
-type Told = (Exit, Vec<Said>);
+/// How one ended, and what it said; `None`: it was not begun.
+type Told = Option<(Exit, Vec<Said>)>;
+
+/// What happens to those that were not begun yet when one fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// They have nothing to do with it.
+    GoOn,
+    /// They are left as they are.
+    Stay,
+}
 
 /// How many inventories side by side, and how many hosts of each, if so many hosts may be spoken with.
 pub fn shares(forks: u16, inventories: usize) -> (usize, u16) {
@@ -55,6 +64,7 @@ pub fn shares(forks: u16, inventories: usize) -> (usize, u16) {
 pub fn side_by_side(
     all: &[InventoryArgs],
     at_once: usize,
+    others: Others,
     output: &Output,
     one: impl Fn(&InventoryArgs, &Output) -> Exit + Sync,
 ) -> Exit {
@@ -62,36 +72,52 @@ pub fn side_by_side(
     let told: Mutex<Vec<Option<Told>>> = Mutex::new(all.iter().map(|_| None).collect());
     let more = Condvar::new();
     let settings = output.settings();
+    let next = || lock(&queue).pop_front();
     std::thread::scope(|scope| {
         for _ in 0..at_once.clamp(1, all.len()) {
             scope.spawn(|| {
-                while let Some(at) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                while let Some(at) = next() {
                     let captured = Output::captured(settings);
                     // A panic is told of by its hook; the others go on.
                     let exit =
                         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one(&all[at], &captured)))
                             .unwrap_or(Exit::Error);
-                    let said = captured.into_said();
-                    told.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some((exit, said));
+                    let mut left = VecDeque::new();
+                    if exit != Exit::Done && others == Others::Stay {
+                        left = std::mem::take(&mut *lock(&queue));
+                    }
+                    let mut told = lock(&told);
+                    told[at] = Some(Some((exit, captured.into_said())));
+                    left.into_iter().for_each(|at| told[at] = Some(None));
                     more.notify_one();
                 }
             });
         }
         let mut worst = Exit::Done;
+        let mut left = Vec::new();
         for (at, inventory) in all.iter().enumerate() {
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            let (exit, said) = loop {
+            let mut told = lock(&told);
+            let done = loop {
                 match told[at].take() {
                     Some(done) => break done,
                     None => told = more.wait(told).unwrap_or_else(PoisonError::into_inner),
                 }
             };
             drop(told);
-            worst = worst.worse(exit);
-            output.replay(&heading(&inventory.inventory), &said);
+            if let Some((exit, said)) = done {
+                worst = worst.worse(exit);
+                output.replay(&heading(&inventory.inventory), &said);
+            } else {
+                left.push(inventory);
+            }
         }
+        not_begun(&left, output);
         worst
     })
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs `one` for each, one after the other, until one fails.
@@ -104,15 +130,18 @@ pub fn one_by_one(
         output.talk(&heading(&inventory.inventory));
         let exit = one(inventory, output);
         if exit != Exit::Done {
-            let left: Vec<String> =
-                all[at + 1..].iter().map(|inventory| inventory.inventory.display().to_string()).collect();
-            if !left.is_empty() {
-                output.talk(&format!("Not begun: {}\n", left.join(", ")));
-            }
+            not_begun(&all[at + 1..].iter().collect::<Vec<_>>(), output);
             return exit;
         }
     }
     Exit::Done
+}
+
+fn not_begun(left: &[&InventoryArgs], output: &Output) {
+    if !left.is_empty() {
+        let names: Vec<String> = left.iter().map(|one| one.inventory.display().to_string()).collect();
+        output.talk(&format!("Not begun: {}\n", names.join(", ")));
+    }
 }
 
 fn heading(path: &Path) -> String {

@@ -1,7 +1,7 @@
-//! A set-up made by hand on a real host: what `synprov import` makes of it, and that nobody notices when
-//! synprov takes it over.
+//! Set-ups that somebody made without synprov, on real hosts: what `synprov import` makes of each, and that
+//! nobody notices when synprov takes it over.
 //!
-//! `SYNPROV_TEST_LAB=NAME` keeps the host for the next run.
+//! `SYNPROV_TEST_LAYOUTS=word,word` runs some; `SYNPROV_TEST_LAB=NAME` keeps the hosts for the next run.
 // Helpers of tests are tests too: what fails there should stop at once.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
@@ -25,15 +25,76 @@ const BEGINNING: Beginning = Beginning {
     inventory: "hosts:\n  hs1: {address: 192.0.2.10, user: root}\nsynapse: {server_name: example.org, version: 1.163.2}\npostgresql: {host: hs1}\nmain: {host: hs1}\n",
     hosts: &[("hs1", "{address: 192.0.2.10, user: root")],
 };
-const BY_HAND: &str = include_str!("by_hand.sh");
+const SET_UP: &str = include_str!("set_up.sh");
 const CLIENT: &str = include_str!("client.py");
 
 /// What stands in hand-made files, and must stand nowhere else.
 const SECRET: &str = "hand-made-";
 /// Each process with its id and the id of its start.
-const PROCESSES: &str = "systemctl show --property=Id,MainPID,InvocationID,NRestarts 'matrix_*.service'";
+const PROCESSES: &str = "systemctl show --property=Id,MainPID,InvocationID,NRestarts 'matrix*.service'";
 /// Every file below directories that matter, with times and digests.
-const FILES: &str = "find /opt/matrix/conf /opt/matrix/nginx /etc /var/lib/synprov /usr/local -xdev -printf '%p %m %u %T@ %C@ %s\\n' 2> /dev/null | sort | sha256sum";
+const FILES: &str = "find /opt/matrix/conf /srv/synapse/etc /etc /var/lib/synprov /usr/local -xdev -printf '%p %m %u %T@ %C@ %s\\n' 2> /dev/null | sort | sha256sum";
+
+/// After whose example a host is set up, and what an admin does there besides what `import` writes.
+struct Layout {
+    /// Its word in `set_up.sh`.
+    name: &'static str,
+    /// A file of it: it is there if the host was set up before.
+    config: &'static str,
+    signing_key: &'static str,
+    python: &'static str,
+    /// Words of the notes that have to be there.
+    notes: &'static [&'static str],
+    /// What the notes tell to do before the first apply.
+    before: &'static str,
+    /// What they tell to do before the first restart.
+    restart: &'static str,
+    /// User that processes run as in the end.
+    user: &'static str,
+    /// The unit of main, in the end.
+    main: &'static str,
+    /// The unit of the media worker, in the end.
+    media: &'static str,
+}
+
+const LAYOUTS: [Layout; 3] = [
+    Layout {
+        name: "hand",
+        config: "/opt/matrix/conf/config.yaml",
+        signing_key: "/opt/matrix/conf/signing.key",
+        python: "/opt/matrix/bin/python",
+        notes: &["Synapse runs as root"],
+        before: "",
+        restart: "chown -R matrix: /opt/matrix/data",
+        user: "matrix",
+        main: "matrix_main.service",
+        media: "matrix_media.service",
+    },
+    Layout {
+        name: "package",
+        config: "/etc/matrix-synapse/homeserver.yaml",
+        signing_key: "/etc/matrix-synapse/signing.key",
+        python: "/opt/venvs/matrix-synapse/bin/python",
+        notes: &["no group of its own name"],
+        before: "groupadd --system matrix-synapse && usermod -g matrix-synapse matrix-synapse",
+        restart: "",
+        user: "matrix-synapse",
+        main: "matrix-synapse.service",
+        media: "matrix-synapse-worker@media.service",
+    },
+    Layout {
+        name: "document",
+        config: "/srv/synapse/etc/homeserver.yaml",
+        signing_key: "/srv/synapse/etc/signing.key",
+        python: "/srv/synapse/env/bin/python",
+        notes: &[],
+        before: "",
+        restart: "",
+        user: "synapse",
+        main: "matrix-synapse.service",
+        media: "matrix-synapse-worker@media.service",
+    },
+];
 
 fn put(site: &Site, path: &str, text: &str) {
     use base64::Engine as _;
@@ -44,7 +105,7 @@ fn put(site: &Site, path: &str, text: &str) {
 /// A client that works while something else happens; what it counted.
 fn with_client(site: &Site, name: &str, act: impl FnOnce()) {
     put(site, "/tmp/client.py", CLIENT);
-    site.sh("hs1", "rm -f /tmp/client.done /tmp/client.count; systemd-run --quiet --unit=client /opt/matrix/bin/python /tmp/client.py; until [[ -s /tmp/client.count ]]; do sleep 0.1; done");
+    site.sh("hs1", "rm -f /tmp/client.done /tmp/client.count; systemd-run --quiet --unit=client python3 /tmp/client.py; until [[ -s /tmp/client.count ]]; do sleep 0.1; done");
     act();
     site.sh(
         "hs1",
@@ -59,14 +120,25 @@ fn with_client(site: &Site, name: &str, act: impl FnOnce()) {
 
 #[test]
 #[ignore = "lab: needs root and podman"]
-fn a_set_up_made_by_hand_is_taken_over() {
-    let site = Site::up("import", Flavour::Warm, BEGINNING);
-    let began = Instant::now();
-    if !site.try_sh("hs1", "test -e /opt/matrix/conf/config.yaml").0 {
-        put(&site, "/tmp/by_hand.sh", BY_HAND);
-        site.sh("hs1", "bash /tmp/by_hand.sh");
+fn what_runs_already_is_taken_over() {
+    let words = std::env::var("SYNPROV_TEST_LAYOUTS").ok();
+    let chosen = |layout: &&Layout| {
+        words.as_ref().is_none_or(|words| words.split(',').any(|word| word == layout.name))
+    };
+    for layout in LAYOUTS.iter().filter(chosen) {
+        println!("\n## {}\n", layout.name);
+        taken_over(layout);
     }
-    println!("set up by hand in {:.0} s", began.elapsed().as_secs_f32());
+}
+
+fn taken_over(layout: &Layout) {
+    let site = Site::up(&format!("import-{}", layout.name), Flavour::Warm, BEGINNING);
+    let began = Instant::now();
+    if !site.try_sh("hs1", &format!("test -e {}", layout.config)).0 {
+        put(&site, "/tmp/set_up.sh", SET_UP);
+        site.sh("hs1", &format!("bash /tmp/set_up.sh {}", layout.name));
+    }
+    println!("set up in {:.0} s", began.elapsed().as_secs_f32());
     for name in ["inventory.yaml", "inventory.lock"] {
         let _ = std::fs::remove_file(site.path(name));
     }
@@ -85,6 +157,10 @@ fn a_set_up_made_by_hand_is_taken_over() {
         assert!(!text.contains(SECRET), "a secret left the host: {text}");
     }
     assert!(!answer.text.contains("Would be something else"), "{}", answer.text);
+    for words in layout.notes {
+        assert!(answer.text.contains(words), "{words}: {}", answer.text);
+    }
+    site.sh("hs1", layout.before);
     site.run(&["check"]).exits(0);
 
     let keep = ["--adopt", "--keep-running"];
@@ -95,7 +171,7 @@ fn a_set_up_made_by_hand_is_taken_over() {
         let plan = site.run(&[&["plan", "--json"], &keep[..]].concat()).exits(0);
         let plan = answer::Plan(serde_json::from_str(&plan.stdout).unwrap());
         assert!(plan.refusals().is_empty(), "{:?}", plan.refusals());
-        let touches = |step: &&String| step.contains("matrix_") && !step.contains(".target");
+        let touches = |step: &&String| step.contains("service") && step.contains("matrix");
         let touched: Vec<String> = plan.steps().iter().filter(touches).cloned().collect();
         assert!(touched.is_empty(), "the plan touches processes: {touched:?}");
     });
@@ -105,20 +181,24 @@ fn a_set_up_made_by_hand_is_taken_over() {
         assert!(!answer.text.contains(SECRET), "a secret left the host");
     });
     assert_eq!(site.sh("hs1", PROCESSES), processes, "all that runs went on");
-    site.sh("hs1", "cmp /opt/matrix/conf/signing.key /opt/matrix/conf/secrets/signing_key && grep -qx hand-made-macaroon <(cat /opt/matrix/conf/secrets/macaroon; echo)");
+    let Layout { signing_key, restart, main, media, user, python, .. } = layout;
+    site.sh("hs1", &format!("cmp {signing_key} /opt/matrix/conf/secrets/signing_key && grep -qx hand-made-macaroon <(cat /opt/matrix/conf/secrets/macaroon; echo)"));
 
     let drift = site.run(&["drift"]);
     assert!(drift.exits(0).text.is_empty(), "what was taken over is no drift");
 
-    // Some day they restart, as another user, and the same client goes on.
-    site.sh("hs1", "chown -R matrix: /opt/matrix/data");
+    // Some day they restart, perhaps as another user, and the same client goes on.
+    site.sh("hs1", restart);
     let answer = site.run(&["apply", "--yes", "--diff", "none"]).exits(0);
     println!("{}", answer.text);
     site.is_settled();
     with_client(&site, "afterwards", || {});
-    let users = site.sh(
-        "hs1",
-        "ps -o user= -C python --sort user | sort -u; systemctl show --property=User matrix_main.service",
+    let runs = format!(
+        "for unit in {main} {media}; do ps -o user:32=,args= -p \"$(systemctl show --property=MainPID --value $unit)\"; done"
     );
-    println!("{users}");
+    let runs = site.sh("hs1", &runs);
+    println!("{runs}");
+    let ours =
+        |line: &str| line.starts_with(user) && line.contains(python) && line.contains("/opt/matrix/conf/");
+    assert!(runs.lines().count() == 2 && runs.lines().all(ours), "{runs}");
 }

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::hosts::{Extent, ask};
 use super::load::{Loaded, load};
 use super::rehearse::stand_in;
-use super::several::{self, MoreArgs};
+use super::several::{self, MoreArgs, Others};
 use super::whole_file::{PRIVATE, replace};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, clock};
 use crate::plan::drift::{Class, drift};
@@ -99,7 +99,7 @@ pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
     let mut each = DriftArgs { more: MoreArgs::default(), ..arguments.clone() };
     let (at_once, forks) = several::shares(each.reach.forks, all.len());
     each.reach.forks = forks;
-    several::side_by_side(&all, at_once, output, |inventory, output| {
+    several::side_by_side(&all, at_once, Others::GoOn, output, |inventory, output| {
         run_one(&DriftArgs { inventory: inventory.clone(), ..each.clone() }, output)
     })
 }
