@@ -632,6 +632,23 @@ fn a_directory_below_somebody_elses_is_left_alone() {
     assert_eq!(mode(&scratch.path("p/d")), 0o711);
 }
 
+/// Below a directory of its owner's, which that owner may change at any moment.
+#[test]
+fn a_directory_that_was_given_away_is_given_back_and_nothing_in_its_place() {
+    let scratch = Scratch::new("given");
+    let make = "make_directory $PWD/p/d nobody nogroup 0750";
+    for given in ["daemon:daemon", "nobody:daemon", "root:root", "nobody:nogroup"] {
+        let (ok, said) = scratch.run(&format!(
+            "chmod 0755 . && mkdir -p p/d && chown nobody p && chown {given} p/d && {make} && stat --printf '%U:%G %a' p/d"
+        ));
+        assert!(ok && said == "nobody:nogroup 750", "{given}: {said}");
+    }
+    let (ok, said) = scratch.run(&format!(
+        "rmdir p/d; mkdir -m 0700 e; ln -s $PWD/e p/d; ! {make} && stat --printf '%U:%G %a' e"
+    ));
+    assert!(ok && said.ends_with("root:root 700"), "{said}");
+}
+
 /// A lock that is held stays held when somebody deletes its file.
 #[test]
 fn a_lock_outlives_its_file() {

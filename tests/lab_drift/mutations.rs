@@ -121,6 +121,11 @@ fn directories(table: &mut Table) {
         "chown nobody {root}/data/media_store",
         &["directory {root}/data/media_store rights"],
     );
+    table.add(
+        "gives the media store to another group",
+        "chgrp nogroup {root}/data/media_store",
+        &["directory {root}/data/media_store rights"],
+    );
     table.add("gives a directory to another group", "chgrp nogroup {conf}", &["directory {conf} rights"]);
     table.undone(
         "puts a link in a directory's place",

@@ -51,6 +51,11 @@ make_directory() { # PATH OWNER GROUP MODE
     if [[ -L $1 || (-e $1 && ! -d $1) ]]; then complain "$1 is no directory"; return 1; fi
     # Below a directory of the same owner, that user does it: root is led nowhere by what stands there.
     if owner_writes "$parent" "$2"; then
+        # What was given away only root can give back: the directory itself, and no other that may have come into its place.
+        if [[ -d $1 && $(stat --printf %U:%G -- "$1") != "$2:$3" ]]; then
+            parent=$(cd -P -- "$parent" && pwd -P) || return 1
+            (cd -P -- "$1" && [[ $(pwd -P) == "$parent/${1##*/}" ]] && chown -- "$2:$3" .) || { complain "$1 cannot be given to $2:$3"; return 1; }
+        fi
         as_owner "$2" "$3" '[[ -d $1 ]] || mkdir -m 0700 -- "$1"; chmod -- "0$2" "$1"' "$1" "$4"
         return
     fi
