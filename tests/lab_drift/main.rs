@@ -104,7 +104,8 @@ fn walk(variant: &Variant) -> Vec<String> {
     mutation::is_silent(&site);
     eprintln!("provisioned in {:.0} s", began.elapsed().as_secs_f32());
     let mut failed = Vec::new();
-    let mut run = |name: &str, act: &dyn Fn() -> String| {
+    // Whether what comes after can be told from what came before.
+    let mut run = |name: &str, act: &dyn Fn() -> String| -> bool {
         let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(act));
         let word = if outcome.is_ok() { "ok" } else { "FAILED" };
@@ -112,17 +113,22 @@ fn walk(variant: &Variant) -> Vec<String> {
         println!("| {name} | {told} | {word} | {:.1} s |", began.elapsed().as_secs_f32());
         if word == "FAILED" {
             failed.push(name.to_owned());
-            mutation::heal(&site);
+            return mutation::heal(&site);
         }
+        true
     };
     println!("| somebody … | `drift` says | outcome | with healing |\n| --- | --- | --- | --- |");
     for (index, name) in names.iter().enumerate().filter(|(index, _)| chosen[*index]) {
-        match mutations.get(index) {
+        let healthy = match mutations.get(index) {
             Some(mutation) => run(name, &|| mutation.check(&site)),
             None => run(name, &|| {
                 SCENARIOS[index - mutations.len()].1(&site);
                 String::new()
             }),
+        };
+        if !healthy {
+            println!("\nThe host could not be healed after that: the rows behind it are not begun.");
+            break;
         }
     }
     failed

@@ -90,8 +90,8 @@ pub fn is_silent(site: &Site) {
     assert_eq!((answer.code, answer.all()), (0, String::new()), "not silent");
 }
 
-/// Whatever is said, is done; for what comes after a failure.
-pub fn heal(site: &Site) {
+/// Whatever is said, is done; for what comes after a failure. Whether the host is as it was.
+pub fn heal(site: &Site) -> bool {
     crate::reset(site);
     for _ in 0..3 {
         let answer = site.run(&["drift", "--format", "json"]);
@@ -106,4 +106,5 @@ pub fn heal(site: &Site) {
             eprintln!("could not be healed (exit {}):\n{}", answer.code, answer.all());
         }
     }
+    site.run(&["drift"]).code == 0
 }
