@@ -573,6 +573,50 @@ fn what_a_step_says_is_bounded_and_names_secrets() {
     assert_eq!(*lines.last().unwrap(), "done\t1\t0");
 }
 
+#[test]
+fn what_runs_beside_other_steps_has_its_own_payload_and_is_waited_for() {
+    let scratch = Scratch::new("beside");
+    // The first ends only when the second has ended; what it was given is still its own then.
+    let first =
+        "until [[ -e over ]]; do sleep 0.02; done; slice 0 5; echo; record_done 5 8 || exit 1; exit 7";
+    let second = "slice 0 6; echo; record_append 6 5; : > over";
+    let frames = format!(
+        "printf 'beside 1 {} 13\n%sfirstA.line.\nstep 2 {} 11\n%ssecondB...\n' '{first}' '{second}'",
+        first.len(),
+        second.len()
+    );
+    let rest = r#"while [[ -n $beside ]] && kill -0 "$beside" 2> /dev/null; do wait "$beside"; done"#;
+    let (ok, said) = scratch.run(&format!("{frames} | {{ serve_steps; {rest}; }}"));
+    assert!(ok, "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    let of = |id: &str| -> Vec<&str> {
+        lines.iter().copied().filter(|line| line.split('\t').nth(1) == Some(id)).collect()
+    };
+    assert_eq!(of("2"), ["log\t2\tsecond", "done\t2\t0"]);
+    assert_eq!(of("1"), ["log\t1\tfirst", "done\t1\t7"]);
+    assert_eq!(lines[0], "log\t2\tsecond", "the first waits for the second");
+    let record = std::fs::read_to_string(scratch.path("state/record")).unwrap();
+    assert_eq!(record, "B...\nA.line.\n");
+    assert_eq!(std::fs::read_dir(scratch.path("run")).unwrap().count(), 0, "nothing stays in memory");
+}
+
+/// Whole lines, whatever else writes there at the same moment.
+#[test]
+fn lines_of_two_steps_do_not_mix_in_the_record() {
+    let scratch = Scratch::new("mix");
+    let (ok, said) = scratch.run(
+        "lines() { for i in {1..2000}; do printf '%0100d\n' $1; done | append_lines; }
+         for i in {1..5}; do lines 1 & lines 2 & done; wait",
+    );
+    assert!(ok, "{said}");
+    let record = std::fs::read_to_string(scratch.path("state/record")).unwrap();
+    let mut turns: Vec<&str> = record.lines().collect();
+    assert_eq!(turns.len(), 20_000);
+    assert!(turns.iter().all(|line| line.len() == 100), "a line was cut");
+    turns.dedup();
+    assert!(turns.len() <= 10, "{} turns", turns.len());
+}
+
 /// CVE-2020-1736: nobody sees a file with secrets in it, or one that will hold them, with a wider mode than its own.
 #[test]
 fn no_file_is_ever_wider_than_it_shall_be() {

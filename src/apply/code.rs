@@ -11,6 +11,15 @@ use crate::resource::{FileSet, Ready};
 use crate::secret::Secret;
 use crate::topology::registered::SCRIPT;
 
+/// Where on a host a frame is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// One after the other.
+    Main,
+    /// Beside those: at most one.
+    Beside,
+}
+
 /// Code and payload of one frame.
 #[derive(Debug, Default)]
 pub struct Frame {
@@ -92,7 +101,16 @@ impl Frame {
 
     /// The bytes that go to the host: header line, code, payload.
     pub fn bytes(&self, id: &str) -> Secret {
-        let mut bytes = format!("step {id} {} {}\n", self.code.len(), self.payload.len()).into_bytes();
+        self.bytes_for(id, Lane::Main)
+    }
+
+    /// The same, for a frame that is done in a lane.
+    pub fn bytes_for(&self, id: &str, lane: Lane) -> Secret {
+        let word = match lane {
+            Lane::Main => "step",
+            Lane::Beside => "beside",
+        };
+        let mut bytes = format!("{word} {id} {} {}\n", self.code.len(), self.payload.len()).into_bytes();
         bytes.extend_from_slice(self.code.as_bytes());
         bytes.extend_from_slice(&self.payload);
         Secret::new(bytes)

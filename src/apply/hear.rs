@@ -32,8 +32,8 @@ fn is_pinned(requirement: &str) -> bool {
 impl Run<'_> {
     pub(super) fn hear(&mut self, host: &str, item: News, observer: &mut dyn Observer) {
         match item {
-            News::Log { line } => {
-                if let Some(step) = self.running(host) {
+            News::Log { id, line } => {
+                if let Some(step) = self.step_of(&id).filter(|step| step.host == host) {
                     observer.says(step, &self.ledger.redact(&line));
                 }
             }
@@ -58,9 +58,8 @@ impl Run<'_> {
             }
             News::Venv { path, packages } => self.ledger.venv(host, path, packages),
             News::Resolved { tag, requirement } => {
-                let building =
-                    self.running(host).is_some_and(|step| matches!(step.action, Action::BuildVenv { .. }));
-                if building && is_pinned(&requirement) {
+                let building = self.running_beside(host);
+                if building.is_some() && is_pinned(&requirement) {
                     self.ledger.resolved.entry(tag).or_default().push(requirement);
                 }
             }
@@ -75,8 +74,12 @@ impl Run<'_> {
                 }
             }
             News::Done { id, ok, tail } => {
-                let step = self.running(host);
-                self.busy.remove(host);
+                let beside = self.running_beside(host).filter(|step| step.id.to_string() == id);
+                let step = beside.or_else(|| self.running(host).filter(|_| self.busy.get(host) == Some(&id)));
+                match beside {
+                    Some(_) => drop(self.beside.remove(host)),
+                    None => drop(self.busy.remove(host)),
+                }
                 if let Some(name) = id.strip_prefix("fetch:") {
                     // A secret that cannot be fetched fails the steps that need it, on their own hosts.
                     if ok {
@@ -102,13 +105,14 @@ impl Run<'_> {
                 }
             }
             News::Failed(error) => {
-                let step = self.running(host);
+                let steps = [self.running(host), self.running_beside(host)];
                 self.shipments.remove(host);
                 let fetched = self.busy.remove(host);
+                self.beside.remove(host);
                 if let Some(name) = fetched.as_deref().and_then(|id| id.strip_prefix("fetch:")) {
                     self.fail_for_want_of(name, &[format!("{host}: {error}")], observer);
                 }
-                if let Some(step) = step {
+                for step in steps.into_iter().flatten() {
                     let outcome = Outcome::Lost(error.to_string());
                     observer.ends(step, &outcome);
                     self.states[step.id] = State::Over(outcome);
@@ -117,6 +121,7 @@ impl Run<'_> {
             }
             News::Ended | News::Locked(_) | News::Probed(_) => {
                 self.busy.remove(host);
+                self.beside.remove(host);
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::code::Frame;
+use super::code::{Frame, Lane};
 use super::ledger::Ledger;
 use super::session::{News, Order};
 use super::supply::WHEELS;
@@ -18,6 +18,10 @@ use super::{Job, Observer, Outcome, Report};
 use crate::facts::{HostError, HostFacts};
 use crate::plan::step::Action;
 use crate::plan::{Plan, Step};
+
+fn lane(step: &Step) -> Lane {
+    if step.action.is_beside() { Lane::Beside } else { Lane::Main }
+}
 
 /// A step's state while the plan runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub(super) struct Run<'a> {
     pub(super) states: Vec<State>,
     /// What each busy host is doing: a step's number, or a name of ours.
     pub(super) busy: BTreeMap<String, String>,
+    /// The step that a host does beside those.
+    pub(super) beside: BTreeMap<String, usize>,
     /// Secrets being fetched, so that each is fetched once.
     pub(super) fetching: BTreeSet<String>,
     pub(super) gone: BTreeMap<String, HostError>,
@@ -64,6 +70,7 @@ impl<'a> Run<'a> {
             hosts,
             states: vec![State::Waiting; plan.steps.len()],
             busy: BTreeMap::new(),
+            beside: BTreeMap::new(),
             fetching: BTreeSet::new(),
             gone: BTreeMap::new(),
             registered: BTreeMap::new(),
@@ -90,7 +97,7 @@ impl<'a> Run<'a> {
                 self.dispatch(observer);
             }
             let over = self.states.iter().all(|state| matches!(state, State::Over(_)));
-            if self.busy.is_empty() && (over || signals > 0) {
+            if self.busy.is_empty() && self.beside.is_empty() && (over || signals > 0) {
                 break;
             }
             match news.recv_timeout(Duration::from_millis(50)) {
@@ -124,14 +131,23 @@ impl<'a> Run<'a> {
 
     fn dispatch(&mut self, observer: &mut dyn Observer) {
         for step in &self.plan.steps {
+            let offline = matches!(step.action, Action::BuildVenv { offline: true, .. });
+            let engaged = match (lane(step), offline) {
+                (Lane::Main, _) => self.busy.contains_key(&step.host),
+                (Lane::Beside, false) => self.beside.contains_key(&step.host),
+                // Wheels are brought between other steps.
+                (Lane::Beside, true) => {
+                    self.busy.contains_key(&step.host) || self.beside.contains_key(&step.host)
+                }
+            };
             let ready = self.states[step.id] == State::Waiting
-                && !self.busy.contains_key(&step.host)
+                && !engaged
                 && step.after.iter().all(|before| self.states[*before] == State::Over(Outcome::Done));
             if !ready {
                 continue;
             }
             let missing = self.missing_secrets(step);
-            if missing.is_empty() && matches!(step.action, Action::BuildVenv { offline: true, .. }) {
+            if missing.is_empty() && offline {
                 self.ship(step, observer);
             } else if missing.is_empty() {
                 observer.begins(step);
@@ -203,7 +219,7 @@ impl<'a> Run<'a> {
             frame.done(&self.ledger.promise(step));
         }
         let outcome = match outcome {
-            Ok(()) if self.send(&step.host, step.id.to_string(), &frame) => {
+            Ok(()) if self.send_step(step, &frame) => {
                 self.states[step.id] = State::Running;
                 return;
             }
@@ -228,17 +244,44 @@ impl<'a> Run<'a> {
     /// Whether there is still a session to send it to; why not may be heard only later.
     #[must_use]
     pub(super) fn send(&mut self, host: &str, id: String, frame: &Frame) -> bool {
-        let order = Order::Frame { id: id.clone(), bytes: frame.bytes(&id) };
-        let sent = self.hosts.get(host).is_some_and(|orders| orders.send(order).is_ok());
+        let sent = self.order(host, &id, frame, Lane::Main);
         if sent {
             self.busy.insert(host.to_owned(), id);
         }
         sent
     }
 
+    fn send_step(&mut self, step: &Step, frame: &Frame) -> bool {
+        let (host, id) = (&step.host, step.id.to_string());
+        if lane(step) == Lane::Main {
+            return self.send(host, id, frame);
+        }
+        let sent = self.order(host, &id, frame, Lane::Beside);
+        if sent {
+            self.beside.insert(host.clone(), step.id);
+        }
+        sent
+    }
+
+    fn order(&self, host: &str, id: &str, frame: &Frame, lane: Lane) -> bool {
+        let order = Order::Frame { id: id.to_owned(), bytes: frame.bytes_for(id, lane) };
+        self.hosts.get(host).is_some_and(|orders| orders.send(order).is_ok())
+    }
+
+    /// What the host does in turn.
     pub(super) fn running(&self, host: &str) -> Option<&'a Step> {
+        self.step_of(self.busy.get(host)?)
+    }
+
+    /// What it does beside that.
+    pub(super) fn running_beside(&self, host: &str) -> Option<&'a Step> {
         let plan: &'a Plan = self.plan;
-        let id = self.busy.get(host)?;
+        plan.steps.get(*self.beside.get(host)?)
+    }
+
+    /// The step that a frame is of, or is for.
+    pub(super) fn step_of(&self, id: &str) -> Option<&'a Step> {
+        let plan: &'a Plan = self.plan;
         plan.steps.get(id.strip_prefix(WHEELS).unwrap_or(id).parse::<usize>().ok()?)
     }
 

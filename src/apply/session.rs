@@ -1,6 +1,6 @@
 //! One host's side of an apply: a thread that owns the conversation and turns it into events.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -43,8 +43,10 @@ pub enum News {
     Failed(HostError),
     /// What it answered when it was asked again.
     Probed(Box<HostFacts>),
-    /// A line of a step's output, cleaned.
+    /// A line of a frame's output, cleaned.
     Log {
+        /// Frame.
+        id: String,
         /// Text.
         line: String,
     },
@@ -164,12 +166,12 @@ fn converse(
     let facts = hear_facts(&mut conversation)?;
     tell(News::Locked(Box::new(facts)));
     let mut beat = Instant::now();
-    let mut tail: VecDeque<String> = VecDeque::new();
+    let mut tails = Tails::new();
     let mut quitting = false;
     loop {
         match orders.try_recv() {
             Ok(Order::Frame { id, bytes }) => {
-                tail.clear();
+                tails.insert(id.clone(), VecDeque::new());
                 tracing::debug!(host = connection.name, frame = id, bytes = bytes.expose().len(), "frame");
                 conversation.send(bytes.expose())?;
                 beat = Instant::now();
@@ -195,7 +197,7 @@ fn converse(
         match conversation.hear(Duration::from_millis(20))? {
             Heard::Nothing => {}
             Heard::Line(line) => {
-                if let Some(item) = understand(&line, &mut tail)? {
+                if let Some(item) = understand(&line, &mut tails)? {
                     tell(item);
                 }
             }
@@ -214,18 +216,22 @@ fn converse(
     }
 }
 
-fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, HostError> {
+/// The last lines of frames that are being done.
+type Tails = BTreeMap<String, VecDeque<String>>;
+
+fn understand(line: &str, tails: &mut Tails) -> Result<Option<News>, HostError> {
     let fields: Vec<&str> = line.split('\t').collect();
     let text = |text: &str| clean(text);
     Ok(Some(match fields.as_slice() {
         ["beat"] | [""] => return Ok(None),
-        ["log", _, rest @ ..] => {
+        ["log", id, rest @ ..] => {
             let line = text(&rest.join("\t"));
+            let Some(tail) = tails.get_mut(*id) else { return Ok(None) };
             if tail.len() == KEPT_LINES {
                 tail.pop_front();
             }
             tail.push_back(line.clone());
-            News::Log { line }
+            News::Log { id: (*id).to_owned(), line }
         }
         ["waiting", unit, what] => News::Waiting { unit: text(unit), what: text(what) },
         ["started", unit, invocation, workers, took] => News::Started {
@@ -247,7 +253,8 @@ fn understand(line: &str, tail: &mut VecDeque<String>) -> Result<Option<News>, H
         ["registers", part] => News::Registered { part: text(part), last: false },
         ["registered", part] => News::Registered { part: text(part), last: true },
         ["done", id, status] => {
-            News::Done { id: (*id).to_owned(), ok: *status == "0", tail: tail.iter().cloned().collect() }
+            let tail = tails.remove(*id).unwrap_or_default();
+            News::Done { id: (*id).to_owned(), ok: *status == "0", tail: tail.into() }
         }
         ["error", rest @ ..] => {
             return Err(HostError::unfit(text(&rest.join(" ")), "see the host's /run and /var/lib"));

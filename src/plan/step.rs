@@ -381,6 +381,11 @@ impl Action {
         )
     }
 
+    /// Whether it takes long and shares nothing with what else a host does: it is done beside that.
+    pub fn is_beside(&self) -> bool {
+        matches!(self, Action::BuildVenv { .. })
+    }
+
     /// Units that are running and ready when this has succeeded: their new start is known then.
     pub fn awaited(&self) -> Vec<&str> {
         match self {

@@ -29,7 +29,8 @@ impl Action {
             Action::BuildVenv { path, resolves, offline, .. } => {
                 let from = if *offline { " from the wheelhouse" } else { "" };
                 let resolving = format!(", resolving its packages {}", super::values::KNOWN_AFTER_APPLY);
-                format!("build {path}{from}{}", if *resolves { &resolving } else { "" })
+                let resolving = if *resolves { &resolving } else { "" };
+                format!("build {path}{from}{resolving}, beside what follows")
             }
             Action::Stage { set, files, .. } => {
                 format!("stage {}", staged(*set, files))

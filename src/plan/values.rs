@@ -198,10 +198,13 @@ fn file_values(fact: &PathFact, applied: Option<&Attributes>, secretful: bool) -
 pub fn leaving(kind: &str, name: &str, facts: &HostFacts, entry: &Entry) -> Option<Attributes> {
     let applied = entry.applied.as_ref();
     match kind {
-        "file" => {
-            let secretful = applied.is_some_and(|applied| applied.contains_key("secrets"));
-            facts.paths.get(name).map(|fact| file_values(fact, applied, secretful))
-        }
+        "file" => facts.paths.get(name).map(|fact| {
+            let of_secrets = |known: &&Attributes| known.contains_key("secrets");
+            // It is ours byte for byte, and the apply that wrote it died before it could say so.
+            let pending = entry.pending.as_ref().filter(|_| fact.secretful == Some(Secretful::Same));
+            let known = applied.filter(of_secrets).or(pending.filter(of_secrets)).or(applied);
+            file_values(fact, known, known.as_ref().is_some_and(of_secrets))
+        }),
         "directory" => facts.paths.get(name).map(path_values),
         "service" => facts.units.get(name).and_then(|unit| {
             let there = unit.load != "not-found" && !unit.load.is_empty();

@@ -83,6 +83,23 @@ fn contents(world: &World) -> BTreeMap<String, String> {
     found
 }
 
+/// A host that had nothing gets files with secrets, and the apply dies right there.
+#[test]
+fn what_was_put_on_a_new_host_a_moment_ago_goes_again_and_nobody_changed_it() {
+    let first = Written { hosts: 2, data: 0, front: 0, tls: false, pools: Vec::new() };
+    let second = Written { pools: vec![(8, 0, 1), (0, 1, 1)], ..first.clone() };
+    let mut world = World::model(&first.text());
+    world.becomes(&second.text());
+    let steps = world.plan().steps;
+    let swaps = steps.iter().filter(|step| matches!(step.action, Action::Swap { .. }));
+    for at in swaps.map(|step| step.id) {
+        for done in 1..4 {
+            let mut world = World::model(&first.text());
+            fails_and_returns(&mut world, &second.text(), at, done);
+        }
+    }
+}
+
 #[test]
 fn an_apply_that_fails_anywhere_leads_back_to_what_was() {
     let moments = (any::<prop::sample::Index>(), 0..4usize);

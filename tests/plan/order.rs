@@ -106,7 +106,27 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 {
                     before(earlier, step)
                 }
-                (Action::InstallPackages { .. }, _) if earlier.host == step.host && earlier.id != step.id => {
+                (Action::InstallPackages { packages }, _) if earlier.host == step.host => {
+                    match &step.action {
+                        // It is built beside all that it does not need.
+                        Action::BuildVenv { .. } => {
+                            let needs = packages.iter().any(|one| one == "python3-venv");
+                            assert_eq!(all[step.id].contains(&earlier.id), needs, "{packages:?}");
+                        }
+                        Action::InstallPackages { .. } if earlier.id >= step.id => {}
+                        _ => before(earlier, step),
+                    }
+                }
+                (
+                    Action::BuildVenv { .. },
+                    Action::InstallPackages { .. }
+                    | Action::CreateUser { .. }
+                    | Action::GenerateSecret { .. }
+                    | Action::PutSecret { .. },
+                ) if earlier.host == step.host => assert!(!all[step.id].contains(&earlier.id)),
+                (Action::BuildVenv { .. }, Action::Stage { .. } | Action::Validate { .. })
+                    if earlier.host == step.host =>
+                {
                     before(earlier, step)
                 }
                 // Nothing starts before what it reads is in place and systemd has read it.

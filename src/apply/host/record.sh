@@ -24,7 +24,12 @@ cut_torn_line() {
 }
 
 record_append() { # OFFSET LENGTH
-    slice "$1" "$2" >> "$state/record" && sync "$state/record"
+    slice "$1" "$2" | append_lines
+}
+
+# Two steps may have something to write down at once: whole lines, one step's after the other's.
+append_lines() {
+    (flock 9 && cat >&9 && sync -- "$state/record") 9>> "$state/record"
 }
 
 # What a step that has succeeded leaves behind. Its lines come with it, so that nobody has to be there any more
@@ -33,7 +38,7 @@ record_done() { # OFFSET LENGTH
     local lines name
     lines=$(slice "$1" "$2"; printf .)
     for name in "${!revealed[@]}"; do lines=${lines//"$name"/"${revealed[$name]}"}; done
-    printf %s "${lines%.}" >> "$state/record" && sync "$state/record"
+    printf %s "${lines%.}" | append_lines
 }
 
 # What this apply made of the host, beside its record; the record says then that it is so.

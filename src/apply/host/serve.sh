@@ -1,6 +1,8 @@
 # The script of an apply is facts.sh and then the files here, this one first (script.rs). Takes the lock, probes again,
 # then reads framed steps from standard input and does them one at a time:
 #     step ID CODE-LENGTH PAYLOAD-LENGTH <newline> CODE PAYLOAD
+# one besides those that follow it, until it has said that it is done:
+#     beside ID CODE-LENGTH PAYLOAD-LENGTH <newline> CODE PAYLOAD
 # or, to be asked again under the same lock:
 #     probe REQUEST-LENGTH <newline> REQUEST
 # CODE calls the functions below with quoted words; PAYLOAD (contents, record lines, secrets) is kept in a
@@ -10,6 +12,8 @@
 run=/run/synprov
 stage=$run/stage
 replaced=$run/replaced
+payload=''
+beside=''
 lock=''
 records=''
 out=''
@@ -65,8 +69,10 @@ serve() {
     read_record
     probe
     serve_steps
+    # What runs beside the others has begun, and finishes as they do; a signal only ends the waiting.
+    while [[ -n $beside ]] && kill -0 "$beside" 2> /dev/null; do wait "$beside"; done
     kill "$heart" 2> /dev/null
-    rm -rf -- $stage $replaced $run/payload
+    rm -rf -- $stage $replaced $run/payload*
 }
 
 serve_steps() {
@@ -75,28 +81,40 @@ serve_steps() {
         case $word in
             beat) continue ;;
             probe) probe_again "$id" || break; continue ;;
-            step) ;;
+            step) payload=$run/payload ;;
+            beside) payload=$run/payload.$id ;;
             *) break ;;
         esac
         code=$(head -c "$code_length"; printf .)
         code=${code%.}
         ((${#code} == code_length)) || break
-        status=$(head -c "$payload_length" 2>&1 > $run/payload) || { say error "cannot keep a step in $run: ${status##*: }"; break; }
-        [[ $(stat --printf %s $run/payload) == "$payload_length" ]] || break
-        # The controller may be gone; a step that has begun finishes all the same.
-        (trap : PIPE; eval "$code") < /dev/null 2>&1 | (
-            trap '' PIPE
-            learn_secrets
-            while IFS= read -r word || [[ -n $word ]]; do
-                # A process' last words may hold what it was configured with.
-                for code in "${!hidden[@]}"; do word=${word//"$code"/"<secret ${hidden[$code]}>"}; done
-                printf 'log\t%s\t%s\n' "$id" "${word:0:600}" 2> /dev/null
-            done
-        )
-        status=${PIPESTATUS[0]}
-        rm -f -- $run/payload
-        say 'done' "$id" "$status"
+        status=$(head -c "$payload_length" 2>&1 > "$payload") || { say error "cannot keep a step in $run: ${status##*: }"; break; }
+        [[ $(stat --printf %s "$payload") == "$payload_length" ]] || break
+        if [[ $word == step ]]; then
+            do_step "$id" "$code"
+        else
+            # A caught signal is caught there, too.
+            { trap : PIPE HUP INT TERM; do_step "$id" "$code"; } < /dev/null &
+            beside=$!
+        fi
     done
+}
+
+do_step() { # ID CODE
+    local word secret status
+    # The controller may be gone; a step that has begun finishes all the same.
+    (trap : PIPE; eval "$2") < /dev/null 2>&1 | (
+        trap '' PIPE
+        learn_secrets
+        while IFS= read -r word || [[ -n $word ]]; do
+            # A process' last words may hold what it was configured with.
+            for secret in "${!hidden[@]}"; do word=${word//"$secret"/"<secret ${hidden[$secret]}>"}; done
+            printf 'log\t%s\t%s\n' "$1" "${word:0:600}" 2> /dev/null
+        done
+    )
+    status=${PIPESTATUS[0]}
+    rm -f -- "$payload"
+    say 'done' "$1" "$status"
 }
 
 # What lies staged was meant for what is over.
@@ -114,5 +132,5 @@ probe_again() { # REQUEST-LENGTH
 }
 
 slice() { # OFFSET LENGTH: a part of the payload
-    tail -c "+$(($1 + 1))" $run/payload | head -c "$2"
+    tail -c "+$(($1 + 1))" "${payload:-$run/payload}" | head -c "$2"
 }

@@ -1,6 +1,7 @@
 //! Changes to steps, in one order over all hosts.
 //!
-//! A host does its steps one after the other; phases are gates between hosts: a phase begins on
+//! A host does its steps one after the other, but for what takes long and shares nothing with the others
+//! ([`super::step::Action::is_beside`]): only the next phase waits for that. Phases are gates between hosts: a phase begins on
 //! any host when every step of the phases before it has succeeded on all hosts. So: everything is
 //! staged and validated everywhere before anything is put in place anywhere; datastores answer,
 //! then main, then stream writers, then other workers, then the proxy; what leaves stops last,
@@ -45,7 +46,6 @@ fn built(input: &Input<'_>, considered: &[Considered<'_>], left: &Left, backup: 
     builder.gate();
     builder.prepare();
     builder.secrets();
-    builder.venvs();
     builder.gate();
     builder.stage_and_validate();
     builder.gate();
@@ -117,6 +117,8 @@ pub(super) struct Builder<'a, 'i> {
     steps: Vec<Step>,
     /// Last step of each host.
     last: BTreeMap<String, usize>,
+    /// Steps that run beside those.
+    beside: Vec<usize>,
     /// Steps the present phase waits for, besides each host's own last one.
     gate: Vec<usize>,
     /// Host and unit of what has started out of its stage.
@@ -133,6 +135,7 @@ impl<'a, 'i> Builder<'a, 'i> {
             left,
             steps: Vec::new(),
             last: BTreeMap::new(),
+            beside: Vec::new(),
             gate: Vec::new(),
             begun: BTreeSet::new(),
             routes: false,
@@ -162,14 +165,18 @@ impl<'a, 'i> Builder<'a, 'i> {
         after.extend(self.last.get(host));
         after.sort_unstable();
         after.dedup();
+        if action.is_beside() {
+            self.beside.push(id);
+        } else {
+            self.last.insert(host.to_owned(), id);
+        }
         self.steps.push(Step { id, host: host.to_owned(), action, why: why.into(), completes, after });
-        self.last.insert(host.to_owned(), id);
         id
     }
 
     /// From here on everything waits for everything before.
     pub(super) fn gate(&mut self) {
-        self.gate = self.last.values().copied().collect();
+        self.gate = self.last.values().copied().chain(self.beside.iter().copied()).collect();
     }
 
     pub(super) fn hosts(&self) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! What comes before any file: packages, users, directories, secrets, the Python environment.
+//! What comes before any file: packages, the Python environment beside them, users, directories, secrets.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,17 @@ use crate::topology::SecretShape;
 
 impl<'a> Builder<'a, '_> {
     pub(super) fn prepare(&mut self) {
+        let mut resolved: Option<usize> = None;
         for host in self.hosts() {
             let changed = self.changed(&host);
-            let mut packages: Vec<String> = Vec::new();
-            let mut completes = Vec::new();
-            for one in &changed {
-                if let Body::Packages { packages: wanted, .. } = &one.resource.body {
-                    let missing =
-                        wanted.iter().filter(|name| !self.input.facts[&host].packages.contains_key(*name));
-                    packages.extend(missing.cloned());
-                    completes.push(one.resource.address.to_string());
-                }
-            }
-            if !packages.is_empty() {
-                packages.dedup();
-                self.push(&host, Action::InstallPackages { packages }, "they are not installed", completes);
-            }
+            // An environment takes as long as all other packages, and needs none of them.
+            let venv = |one: &Considered<'_>| matches!(one.resource.body, Body::Venv { managed: true, .. });
+            let module = changed.iter().find(|one| venv(one)).map(|one| one.resource.address.module.clone());
+            let (first, then): (Vec<_>, Vec<_>) =
+                changed.iter().partition(|one| Some(&one.resource.address.module) == module.as_ref());
+            self.packages(&host, &first);
+            self.venv(&host, &first, &mut resolved);
+            self.packages(&host, &then);
             for one in &changed {
                 if let Body::User { name, home } = &one.resource.body {
                     let action = Action::CreateUser { name: name.clone(), home: home.clone() };
@@ -35,6 +30,24 @@ impl<'a> Builder<'a, '_> {
                 }
             }
             self.directories(&host, false);
+        }
+    }
+
+    /// What of these packages is missing, in one go.
+    fn packages(&mut self, host: &str, changed: &[&Considered<'a>]) {
+        let mut packages: Vec<String> = Vec::new();
+        let mut completes = Vec::new();
+        for one in changed {
+            if let Body::Packages { packages: wanted, .. } = &one.resource.body {
+                let missing =
+                    wanted.iter().filter(|name| !self.input.facts[host].packages.contains_key(*name));
+                packages.extend(missing.cloned());
+                completes.push(one.resource.address.to_string());
+            }
+        }
+        if !packages.is_empty() {
+            packages.dedup();
+            self.push(host, Action::InstallPackages { packages }, "they are not installed", completes);
         }
     }
 
@@ -135,37 +148,29 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// The first host resolves the packages if the lock does not have them; the others build the same set.
-    pub(super) fn venvs(&mut self) {
-        let mut resolved: Option<usize> = None;
-        for host in self.hosts() {
-            for one in self.changed(&host) {
-                let Body::Venv { path, requirements, constraints, locked, managed: true, installer, offline } =
-                    &one.resource.body
-                else {
-                    continue;
-                };
-                let locked = locked.clone().unwrap_or_default();
-                let tag = self.input.facts[&host].python_tag();
-                let resolves = !tag.is_some_and(|tag| locked.contains_key(&tag));
-                let action = Action::BuildVenv {
-                    path: path.clone(),
-                    requirements: requirements.clone(),
-                    constraints: constraints.clone(),
-                    locked,
-                    resolves,
-                    installer: *installer,
-                    offline: *offline,
-                };
-                let after: Vec<usize> = resolved.filter(|_| resolves).into_iter().collect();
-                let id = self.push_after(
-                    &host,
-                    action,
-                    why(&[one]),
-                    vec![one.resource.address.to_string()],
-                    &after,
-                );
-                resolved = resolved.or(resolves.then_some(id));
-            }
+    fn venv(&mut self, host: &str, changed: &[&Considered<'a>], resolved: &mut Option<usize>) {
+        for one in changed {
+            let Body::Venv { path, requirements, constraints, locked, managed: true, installer, offline } =
+                &one.resource.body
+            else {
+                continue;
+            };
+            let locked = locked.clone().unwrap_or_default();
+            let tag = self.input.facts[host].python_tag();
+            let resolves = !tag.is_some_and(|tag| locked.contains_key(&tag));
+            let action = Action::BuildVenv {
+                path: path.clone(),
+                requirements: requirements.clone(),
+                constraints: constraints.clone(),
+                locked,
+                resolves,
+                installer: *installer,
+                offline: *offline,
+            };
+            let after: Vec<usize> = resolved.filter(|_| resolves).into_iter().collect();
+            let id =
+                self.push_after(host, action, why(&[one]), vec![one.resource.address.to_string()], &after);
+            *resolved = resolved.or(resolves.then_some(id));
         }
     }
 }
