@@ -221,12 +221,19 @@ fn unit_files(table: &mut Table) {
     table.add(
         "sets a property for good",
         "systemctl set-property {client} MemoryMax=3G",
-        &["drop_in {system}.control/{client}.d/50-MemoryMax.conf overridden"],
+        // systemd itself wants a reload: it applied this one last, and will read it before ours.
+        &[
+            "drop_in {system}.control/{client}.d/50-MemoryMax.conf overridden",
+            "service {client} not_reloaded",
+        ],
     );
     table.add(
         "sets a property until the next boot",
         "systemctl set-property --runtime {client} CPUWeight=50",
-        &["drop_in /run/systemd/system.control/{client}.d/50-CPUWeight.conf overridden"],
+        &[
+            "drop_in /run/systemd/system.control/{client}.d/50-CPUWeight.conf overridden",
+            "service {client} not_reloaded",
+        ],
     );
     table.add(
         "gives a worker a unit of its own",
@@ -313,7 +320,8 @@ fn processes(table: &mut Table) {
     table.add(
         "renews Redis behind its back",
         &replace("/usr/bin/redis-server"),
-        &["program /usr/bin/redis-*"],
+        // Its program is at a path of its own namespace; then only its name is known.
+        &["program *"],
     );
     table.add(
         "renews a library that Synapse has loaded",
