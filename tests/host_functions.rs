@@ -705,6 +705,25 @@ fn a_lock_outlives_its_file() {
     assert_eq!(mode(&scratch.path("run")), 0o700);
 }
 
+/// What a process started with is judged by its age: wall clock and uptime have to be of one moment.
+#[test]
+fn the_clocks_of_a_busy_host_are_read_at_one_moment() {
+    let scratch = Scratch::new("clocks");
+    // Whatever is read comes late, three times.
+    let busy = r#"calls=0; read() { ((calls++ < 3)) && sleep 0.1; builtin read "$@"; }"#;
+    let (ok, said) = scratch.run(&format!("{busy}; probe_system"));
+    assert!(ok, "{said}");
+    let seconds = |word: &str| -> f64 {
+        let line = said.lines().find_map(|line| line.strip_prefix(word)).unwrap();
+        line.trim().parse().unwrap()
+    };
+    let booted = seconds("now") - seconds("uptime");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+    assert!((booted - (now - uptime)).abs() < 0.05, "{booted} is not {}", now - uptime);
+}
+
 #[test]
 fn a_link_says_one_line_whatever_it_leads_to() {
     let scratch = Scratch::new("target");

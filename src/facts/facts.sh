@@ -78,9 +78,17 @@ read_record() {
 }
 
 probe_system() {
-    local key value link up rest
-    say now "$EPOCHREALTIME"
-    read -r up rest < /proc/uptime && say uptime "$up"
+    local key value link up rest before now
+    local -i tries
+    # Both clocks at one moment: on a busy host there may be more between them than between a renewal and a reload.
+    for ((tries = 0; tries < 20; tries++)); do
+        before=$EPOCHREALTIME
+        read -r up rest < /proc/uptime || break
+        now=$EPOCHREALTIME
+        ((${now/./} - ${before/./} >= 2000)) || break
+    done
+    say now "${now:-$before}"
+    [[ -z $up ]] || say uptime "$up"
     say euid "$EUID"
     say machine "$HOSTTYPE"
     say bash "$BASH_VERSION"
