@@ -176,7 +176,7 @@ impl OpenSshSession {
             }
             None => {
                 end(&mut child);
-                Err(Refusal::Final(Error::Connect {
+                Err(Refusal::Late(Error::Connect {
                     address: address(&self.target),
                     reason: format!("ssh had not logged in within {}", seconds(&self.target)),
                     help: "is the host up, and every jump host on the way? a security token may have waited for a \
@@ -212,7 +212,8 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Whether the host, or a jump host on the way, let go of ssh before it had said who it is.
+/// Whether the host, or a jump host on the way, let go of ssh before it had said who it is. ⚑ An ssh whose
+/// jump host refused says the same of its own connection, after the jump host's reason.
 fn is_busy(stderr: &[u8]) -> bool {
     let all = String::from_utf8_lossy(stderr);
     let turned_away = |line: &str| {
@@ -220,7 +221,13 @@ fn is_busy(stderr: &[u8]) -> bool {
             || line.starts_with("kex_exchange_identification: ")
                 && (line.contains("Connection closed by remote host") || line.contains("reset by peer"))
     };
-    all.lines().any(turned_away)
+    let refused = |line: &str| {
+        ["ssh: ", "channel ", "stdio forwarding failed"].iter().any(|start| line.starts_with(start))
+            || ["Host key verification failed", "Permission denied", "Too many authentication failures"]
+                .iter()
+                .any(|reason| line.contains(reason))
+    };
+    all.lines().find(|line| turned_away(line) || refused(line)).is_some_and(turned_away)
 }
 
 /// Why ssh did not log in, out of its own words (OpenSSH's messages are not translated).
@@ -307,4 +314,25 @@ impl Drop for OpenSshSession {
 /// A path in which ssh finds no token.
 fn doubled(file: &Path) -> String {
     file.display().to_string().replace('%', "%%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_busy;
+
+    #[test]
+    fn who_is_busy_gave_no_reason_before_it_let_go() {
+        let closed = "kex_exchange_identification: Connection closed by remote host\nConnection closed by ";
+        assert!(is_busy(format!("{closed}192.0.2.1 port 22\n").as_bytes()));
+        assert!(is_busy(format!("Exceeded MaxStartups\n{closed}UNKNOWN port 65535\n").as_bytes()));
+        for reason in [
+            "ssh: connect to host 192.0.2.1 port 22: Connection refused",
+            "ssh: Could not resolve hostname jump: Name or service not known",
+            "admin@jump: Permission denied (publickey).",
+            "Host key verification failed.",
+            "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed",
+        ] {
+            assert!(!is_busy(format!("{reason}\n{closed}UNKNOWN port 65535\n").as_bytes()), "{reason}");
+        }
+    }
 }

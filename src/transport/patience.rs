@@ -19,6 +19,8 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub(super) enum Refusal {
     /// It is busy.
     Busy(Error),
+    /// The deadline passed before it had answered. Why it was busy before that tells more.
+    Late(Error),
     /// Asking again would change nothing.
     Final(Error),
 }
@@ -35,16 +37,19 @@ pub(super) fn patiently<T>(
     mut ask: impl FnMut() -> Result<T, Refusal>,
 ) -> Result<T, Error> {
     let mut longest = FIRST;
+    let mut before = None;
     loop {
         let busy = match ask() {
             Ok(let_in) => return Ok(let_in),
             Err(Refusal::Final(error)) => return Err(error),
+            Err(Refusal::Late(error)) => return Err(before.unwrap_or(error)),
             Err(Refusal::Busy(error)) => error,
         };
         let pause = longest.mul_f64(0.5 + 0.5 * fraction());
         if Instant::now() + pause >= deadline {
             return Err(busy);
         }
+        before = Some(busy);
         std::thread::sleep(pause);
         longest = (longest * 2).min(LONGEST);
     }
@@ -60,7 +65,11 @@ mod tests {
     use super::*;
 
     fn error() -> Error {
-        Error::Lost { address: String::new(), reason: String::new() }
+        because("")
+    }
+
+    fn because(reason: &str) -> Error {
+        Error::Lost { address: String::new(), reason: reason.to_owned() }
     }
 
     #[test]
@@ -82,5 +91,11 @@ mod tests {
         let outcome: Result<(), Error> =
             patiently(began + Duration::from_millis(400), || Err(Refusal::Busy(error())));
         assert!(outcome.is_err() && began.elapsed() < Duration::from_millis(400));
+        let mut asked = 0;
+        let outcome: Result<(), Error> = patiently(soon(), || {
+            asked += 1;
+            if asked == 1 { Err(Refusal::Busy(because("busy"))) } else { Err(Refusal::Late(because("late"))) }
+        });
+        assert!(outcome.unwrap_err().to_string().contains("busy"));
     }
 }

@@ -201,6 +201,8 @@ fn jumps_of_jumps() {
     let (error, text) = refusal(&Target { client: with(&["no-such-user@first"]).client, ..target.clone() });
     assert!(matches!(error, Error::Auth { .. }) && text.contains("jump host"), "{text}");
     assert!(text.contains("ssh -v -J no-such-user@first -p"), "{text}");
+    // ... and is asked once: the last ssh's "Connection closed" is not a busy host's.
+    assert_eq!(hosts[0].log().matches("Invalid user no-such-user from").count(), 1, "{}", hosts[0].log());
     // The last one's key alone is not enough.
     std::fs::write(last.path("known"), last_key).unwrap();
     let (error, text) = refusal(&target);
