@@ -13,10 +13,13 @@ PACKAGES := gcc make pkg-config libssl-dev zlib1g-dev ca-certificates \
 	podman runc mmdebstrap netavark aardvark-dns iptables nftables openssl openssh-client
 # What the tests and the benchmark run besides.
 TEST_PACKAGES := age git shellcheck iproute2 openssh-server nginx-light haproxy systemd python3-yaml bsdutils procps jq time dpkg-dev
+# What the benchmarks run besides, and which of them.
+BENCH_PACKAGES := python3-venv valgrind
+BENCH ?= noop core rivals first scale
 # What the pages are looked at with.
 BROWSER := chromium fonts-dejavu-core pngquant
 
-.PHONY: help deps test-deps build static deb demo test unit lab faults pages lint deny proof bench clean
+.PHONY: help deps test-deps build static deb demo test unit lab faults pages lint deny proof bench bench-noop bench-core bench-rivals bench-first bench-scale clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -74,12 +77,30 @@ proof: build test-deps ## everything exhaustively, written to docs/proof/ with t
 	@./tools/install-packages $(BROWSER)
 	./docs/proof/run
 
-bench: test-deps ## plan against `ssh HOST true`, side by side
+bench: test-deps ## side by side with others, on throwaway hosts; hours in all, BENCH=noop (core, rivals, first, scale) is one part
+	@./tools/install-packages $(BENCH_PACKAGES)
 	$(CARGO) build --locked --release
+	@set -e; for part in $(BENCH); do $(MAKE) --no-print-directory bench-$$part; done
+
+bench-noop: # plan against `ssh HOST true`
 	@$(SYNPROV) lab down noop >/dev/null 2>&1 || true
 	mkdir -p target/bench && cp inventories/single-host.yaml target/bench/noop.yaml
 	target/release/synprov rehearse --keep --warm target/bench/noop.yaml >/dev/null
 	./benches/noop.sh target/bench/noop.yaml; status=$$?; target/release/synprov lab down noop; exit $$status
+
+bench-core: # instructions of the pure core
+	$(CARGO) bench --locked --bench core
+
+bench-rivals: # Ansible, Mitogen and pyinfra doing the same
+	./benches/rivals/run.py --rtt 0,20,100
+	./benches/rivals/run.py --hosts 4 --rtt 0 --phases noop --out target/bench/rivals-4
+	./benches/rivals/run.py --hosts 16 --rtt 0 --phases noop --out target/bench/rivals-16
+
+bench-first: # a first run against a shell script
+	./benches/rivals/first.py
+
+bench-scale: # 200 hosts
+	./benches/scale/run.py
 
 clean: ## remove throwaway hosts and build output
 	-$(SYNPROV) lab down --all

@@ -6,7 +6,7 @@
 Each host has a deployment of its own (an inventory, a main process, a worker, its files and units), all of them named
 in one run; then all hosts are one deployment with a worker on each. What is measured is synprov, so a small program
 (stub.py) stands where Synapse's processes would; the environment beside it is a real one, and validates. PostgreSQL
-and Redis are declared as somebody else's.
+and Redis run on one more host and are somebody else's for all deployments.
 
 As root. Needs podman, about 40 MB of memory a host, and the release build (SYNPROV=PATH measures another one).
 Contestants take turns. Printed: medians, peak memory, CPU on this machine; raw.ndjson goes to DIRECTORY.
@@ -48,10 +48,12 @@ def run(words, **more):
 
 
 def environment(out):
-    """A real environment with Synapse, whose `python` starts the stub; and the image that it is for."""
-    venv, image = out / "venv", out / "image"
-    if image.exists() and subprocess.run(["podman", "image", "exists", image.read_text()]).returncode == 0:
-        return venv, image.read_text()
+    """A real environment with Synapse, whose `python` starts the stub; and how a host that it is for is started."""
+    venv, kept = out / "venv", out / "image.json"
+    if kept.exists():
+        image = json.loads(kept.read_text())
+        if subprocess.run(["podman", "image", "exists", image["name"]]).returncode == 0:
+            return venv, image
     shutil.rmtree(venv, ignore_errors=True)
     lab = out / "scale-seed.yaml"
     lab.write_text(
@@ -64,13 +66,15 @@ def environment(out):
     container = "synprov-lab-scale-seed.hs1"
     path = run(["podman", "exec", container, "sh", "-c", "ls -d /opt/matrix/venvs/*"]).strip()
     run(["podman", "cp", f"{container}:{path}", venv])
-    name = run(["podman", "inspect", "--format", "{{.ImageName}}", container]).strip()
+    (inspected,) = json.loads(run(["podman", "inspect", container]))
+    limits = [word for word in inspected["Config"]["CreateCommand"] if word.startswith("--ulimit")]
+    image = {"name": inspected["ImageName"], "runtime": inspected["OCIRuntime"], "limits": limits}
     run([SYNPROV, "lab", "down", "scale-seed"])
     (venv / "bin/python").rename(venv / "bin/python.real")
     (venv / "bin/python").write_text(PYTHON)
     (venv / "bin/python").chmod(0o755)
-    image.write_text(name)
-    return venv, name
+    kept.write_text(json.dumps(image))
+    return venv, image
 
 
 class Hosts:
@@ -95,22 +99,13 @@ class Hosts:
             "systemctl mask --quiet --now postgresql.service redis-server.service nginx.service apt-daily.timer apt-daily-upgrade.timer\n"
             "systemctl restart ssh.service\n"
         )
-        runtimes = ["crun", "runc"]
-        for runtime in runtimes:
-            tried = subprocess.run(["podman", "--runtime", runtime, "run", "--rm", image, "true"], capture_output=True)
-            if tried.returncode == 0:
-                self.runtime = runtime
-                break
-        else:
-            sys.exit("podman starts no container here")
-
         def boot(index):
             name = f"{NAME}-{index:03}"
             run([
-                "podman", "--runtime", self.runtime, "run", "--detach", "--name", name, "--hostname", name, "--label", NAME,
+                "podman", "--runtime", image["runtime"], "run", "--detach", "--name", name, "--hostname", name, "--label", NAME,
                 "--systemd=always", "--network", f"{NAME}:ip={self.address(index)}", "--cap-add=all", "--security-opt",
                 "seccomp=unconfined", "--security-opt", "unmask=ALL", "--volume", f"{venv}:/opt/stub:ro",
-                "--volume", f"{self.key}.pub:/authorized:ro", "--volume", f"{prepare}:/prepare:ro", image, "/sbin/init",
+                "--volume", f"{self.key}.pub:/authorized:ro", "--volume", f"{prepare}:/prepare:ro", *image["limits"], image["name"], "/sbin/init",
             ])
             for _ in range(600):
                 state = subprocess.run(["podman", "exec", name, "systemctl", "is-system-running"], capture_output=True, text=True)
@@ -120,8 +115,10 @@ class Hosts:
             run(["podman", "exec", "-i", name, "bash", "/prepare"], input=(out / "host_key").read_text())
             print(f"\r{index} hosts", end="", file=sys.stderr)
 
+        # The first one is not among those that synprov speaks with.
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            list(pool.map(boot, range(1, number + 1)))
+            list(pool.map(boot, range(number + 1)))
+        run(["podman", "exec", "-i", f"{NAME}-000", "bash", "-e"], input=DATASTORES)
         print(file=sys.stderr)
 
     @staticmethod
@@ -147,6 +144,19 @@ class Hosts:
         INOTIFY.write_text(self.limit)
 
 
+DATASTORES = """
+systemctl unmask --quiet postgresql.service redis-server.service
+cat >> /etc/postgresql/*/main/pg_hba.conf <<< 'host all all 10.91.0.0/22 scram-sha-256'
+sed -i "s/^#listen_addresses.*/listen_addresses = '*'/; s/^max_connections.*/max_connections = 1000/" /etc/postgresql/*/main/postgresql.conf
+sed -i 's/^bind .*/bind 0.0.0.0/; s/^# requirepass .*/requirepass for-the-scale/; s/^protected-mode yes/protected-mode no/' /etc/redis/redis.conf
+systemctl restart postgresql.service redis-server.service
+until runuser -u postgres -- psql -qc 'select 1' > /dev/null 2>&1; do sleep 0.5; done
+runuser -u postgres -- psql -q << 'SQL'
+create role matrix login password 'for-the-scale';
+create database matrix encoding UTF8 locale 'C' template template0 owner matrix;
+SQL
+"""
+
 SHARED = """synapse:
   server_name: {name}
   version: {version}
@@ -154,8 +164,8 @@ SHARED = """synapse:
   root: /opt/{root}
   config: {{report_stats: false, event_cache_size: {size}}}
   secrets: {{db: env:SCALE_PASSWORD, redis: env:SCALE_PASSWORD}}
-postgresql: {{external: {{host: 10.91.0.1, database: matrix, user: matrix, password: {{secret: db}}}}}}
-redis: {{external: {{host: 10.91.0.1, password: {{secret: redis}}}}}}
+postgresql: {{external: {{host: 10.91.0.10, database: matrix, user: matrix, password: {{secret: db}}}}}}
+redis: {{external: {{host: 10.91.0.10, password: {{secret: redis}}}}}}
 """
 
 
@@ -171,8 +181,8 @@ def inventories(site, hosts, size):
         each.append(path.name)
     text = "hosts:\n" + "".join(f"  hs{index:03}: {hosts.host(index)}\n" for index in range(1, hosts.number + 1))
     text += SHARED.format(name="all.example", version=VERSION, root="all", size=size).replace("  config:", "  prefix: all\n  config:")
-    names = ", ".join(f"hs{index:03}" for index in range(1, hosts.number + 1))
-    text += f"main: {{host: hs001}}\nworkers:\n  client: {{hosts: [{names}], handles: [client_reader, sync]}}\n"
+    names = ", ".join(f"hs{index:03}: 1" for index in range(1, hosts.number + 1))
+    text += f"main: {{host: hs001}}\nworkers:\n  client: {{hosts: {{{names}}}, handles: [client_reader, sync]}}\n"
     (site / "all.yaml").write_text(text)
     return each
 
@@ -189,7 +199,7 @@ class Bench:
         began = time.monotonic()
         done = subprocess.run(
             ["/usr/bin/time", "-f", "%U %S %M", "-o", str(usage), *map(str, words)],
-            capture_output=True, text=True, cwd=self.site, env=self.environment,
+            capture_output=True, text=True, cwd=self.site, env=self.environment, timeout=5400,
         )
         wall = time.monotonic() - began
         if done.returncode not in good:
@@ -229,10 +239,10 @@ def main():
 
     try:
         bench = Bench(out, hosts, arguments.forks)
-        forks = ["--forks", arguments.forks]
+        forks, at_once = ["--forks", arguments.forks], ["--at-once", min(arguments.forks, 8)]
         quick = ["--locked", "--detailed-exitcode"]
         each = inventories(bench.site, hosts, "10K")
-        note("a first apply, a deployment a host", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, *each)))
+        note("a first apply, a deployment a host", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, *at_once, *each)))
         several = {
             "`ssh HOST true`": bench.ssh(),
             "`synprov plan`, a deployment a host": bench.ours("plan", *quick, *forks, *each),
@@ -240,7 +250,7 @@ def main():
         }
         turns(several, arguments.rounds, bench, note)
         inventories(bench.site, hosts, "11K")
-        note("an apply that changes a file of each, a deployment a host", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, *each)))
+        note("an apply that changes a file of each, a deployment a host", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, *at_once, *each)))
         note("a first apply, one deployment", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, "all.yaml")))
         one = {
             "`ssh HOST true`, again": bench.ssh(),

@@ -1,4 +1,5 @@
-"""Stands where a process of Synapse would: listens where its configuration says, answers 200, says when it is ready.
+"""Stands where a process of Synapse would: listens where its configuration says, answers 200, is connected with Redis
+and the processes that it replicates from, says when it is ready.
 
 python stub.py -m synapse.app.NAME --config-path=PATH...
 """
@@ -31,11 +32,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 
-own = config["worker_listeners"] if "generic_worker" in " ".join(sys.argv) else config["listeners"]
+worker = "worker_name" in config
+own = config["worker_listeners"] if worker else config["listeners"]
 for listener in own:
     for address in listener.get("bind_addresses", ["127.0.0.1"]):
-        server = http.server.HTTPServer((address, listener["port"]), Answer)
+        server = http.server.ThreadingHTTPServer((address, listener["port"]), Answer)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 3600}, daemon=True).start()
+others = [config["redis"]] + [other for other in config.get("instance_map", {}).values() if worker]
+held = [socket.create_connection((other["host"], other["port"])) for other in others if "port" in other]
 if where := os.environ.get("NOTIFY_SOCKET"):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
         one.sendto(b"READY=1", where.replace("@", "\0", 1) if where.startswith("@") else where)

@@ -107,7 +107,7 @@ fn handlers(class: &Class, version: &Version, nginx: &Nginx, workers: &[Seen]) -
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for endpoint in class.endpoints.iter().filter(|endpoint| endpoint.active(version)) {
         let Ok(regex) = Regex::new(&endpoint.path) else { continue };
-        for path in samples(&endpoint.path, &regex) {
+        for path in samples(&endpoint.path, |path| regex.is_match(path)) {
             let servers = nginx.servers(&path);
             for worker in workers {
                 if worker.port.is_some_and(|port| servers.iter().any(|server| is_port(server, port))) {

@@ -11,7 +11,7 @@ use super::content::content;
 use super::declaration::Declaration;
 use super::interpolate::{Problem, Scope, plain};
 use super::set::Module;
-use super::{ModuleError, Modules, context};
+use super::{Context, ModuleError, Modules};
 use crate::inventory::ProxyKind;
 use crate::resource::{Body, Content, Resource};
 use crate::topology::Topology;
@@ -25,20 +25,20 @@ pub fn expand(modules: &Modules, topology: &Topology) -> Result<Vec<Resource>, V
     let modules = modules.ordered()?;
     let mut resources: Vec<Resource> = Vec::new();
     let mut errors: Vec<ModuleError> = Vec::new();
+    let mut context = match Context::new(topology) {
+        Ok(context) => context,
+        Err(message) => {
+            let haproxy = topology.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::Haproxy);
+            let file = if haproxy { "haproxy/module.yaml" } else { "nginx/module.yaml" };
+            return Err(vec![ModuleError::file(file, message)]);
+        }
+    };
     for host in topology.hosts.values().filter(|host| !host.retired) {
-        let context = match context(topology, &host.name) {
-            Ok(context) => context,
-            Err(message) => {
-                let haproxy = topology.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::Haproxy);
-                let file = if haproxy { "haproxy/module.yaml" } else { "nginx/module.yaml" };
-                errors.push(ModuleError::file(file, message));
-                continue;
-            }
-        };
+        let context = context.on(host);
         let mut seen = HashSet::new();
         for (module, file) in &modules {
             for declaration in &file.declarations {
-                match declare(module, declaration, &context) {
+                match declare(module, declaration, context) {
                     Ok(bodies) => {
                         for body in bodies {
                             let resource = Resource::new(&host.name, &module.name, body);

@@ -23,7 +23,7 @@ pub mod nginx;
 mod set;
 pub mod unit;
 
-pub use context::context;
+pub use context::Context;
 pub use error::ModuleError;
 pub use expand::expand;
 pub use set::Modules;

@@ -4,9 +4,9 @@
 //! Every pattern that Synapse registers gives sample requests, every sample follows the routes as
 //! the proxy would. Never in it: how the patterns were come by.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::registered::{Answer, Patterns, Registered, SCRIPT};
 use super::routes::MAIN;
@@ -92,17 +92,23 @@ impl Topology {
 
     /// Digest of all that an audit depends on in the topology, short. Processes may come and go in it.
     pub fn audited(&self) -> String {
-        let kinds = |upstream: &str| {
-            let servers = self.upstreams.get(upstream).map(|upstream| upstream.servers.as_slice());
-            let apps =
-                servers.unwrap_or_default().iter().filter_map(|server| self.instance(&server.instance));
-            apps.map(|instance| format!("{:?}", instance.app)).collect::<BTreeSet<String>>()
-        };
+        let apps: HashMap<&str, App> =
+            self.instances.iter().map(|instance| (instance.name.as_str(), instance.app)).collect();
+        let kinds: HashMap<&str, BTreeSet<String>> = self
+            .upstreams
+            .iter()
+            .map(|(name, upstream)| {
+                let apps = upstream.servers.iter().filter_map(|server| apps.get(server.instance.as_str()));
+                (name.as_str(), apps.map(|app| format!("{app:?}")).collect())
+            })
+            .collect();
+        let none = BTreeSet::new();
         let routes: Vec<_> = self
             .routes
             .iter()
             .map(|route| {
-                (&route.class, &route.regex, &route.methods, &route.conditions, kinds(&route.upstream))
+                let kinds = kinds.get(route.upstream.as_str()).unwrap_or(&none);
+                (&route.class, &route.regex, &route.methods, &route.conditions, kinds)
             })
             .collect();
         let digest = sha256_hex(format!("{SCRIPT}{routes:?}").as_bytes());
@@ -120,10 +126,14 @@ struct Audit<'a> {
     routes: Vec<(Regex, &'a Route)>,
 }
 
+/// A route's regular expression for paths as they are on the wire.
+fn ascii(regex: &str) -> Option<Regex> {
+    RegexBuilder::new(regex).unicode(false).dfa_size_limit(0).build().ok()
+}
+
 impl<'a> Audit<'a> {
     fn new(topology: &'a Topology, registered: &'a [Registered]) -> Self {
-        let compiled =
-            topology.routes.iter().filter_map(|route| Some((Regex::new(&route.regex).ok()?, route)));
+        let compiled = topology.routes.iter().filter_map(|route| Some((ascii(&route.regex)?, route)));
         Self { topology, registered, routes: compiled.collect() }
     }
 
@@ -168,7 +178,9 @@ impl<'a> Audit<'a> {
         let mut routes = Vec::new();
         for (regex, route) in &self.routes {
             let methods = &route.methods;
-            if (methods.is_empty() || methods.iter().any(|known| known == method)) && regex.is_match(path) {
+            if (methods.is_empty() || methods.iter().any(|known| known == method))
+                && regex.is_match(path.as_bytes())
+            {
                 routes.push(Some(*route));
                 if route.conditions.is_empty() {
                     return routes;

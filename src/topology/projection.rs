@@ -10,53 +10,57 @@ use super::types::Logging;
 use crate::secret::sha256_hex;
 
 /// Top-level key → digest of its value, for the keys that this process reads. Keys that its own
-/// file has are not read from the shared one.
+/// file has are not read from the shared one, whose digests are given.
 pub(super) fn shared_inputs(
     catalogue: &Catalogue,
     shared: &Map<String, Value>,
+    digests: &IndexMap<String, String>,
     instance: &str,
     media: bool,
     serves: bool,
     own: Option<&Map<String, Value>>,
 ) -> IndexMap<String, String> {
-    let read = shared.iter().filter(|(key, _)| own.is_none_or(|own| !own.contains_key(*key))).filter(
-        |(key, value)| match catalogue.readers.get(*key) {
-            None => true,
-            Some(readers) => readers.iter().any(|reader| match reader {
-                Reader::Main => own.is_none(),
-                Reader::Media => media,
-                Reader::Client => serves && !media,
-                Reader::Holder => value.as_str() == Some(instance),
-                Reader::Member => value
-                    .as_array()
-                    .is_some_and(|list| list.iter().any(|member| member.as_str() == Some(instance))),
-            }),
-        },
-    );
-    digests(catalogue, read)
-}
-
-/// The same of a process' own file, all of which it reads.
-pub(super) fn own_inputs(catalogue: &Catalogue, own: &Map<String, Value>) -> IndexMap<String, String> {
-    digests(catalogue, own.iter())
+    let is_read = |key: &str, value: &Value| match catalogue.readers.get(key) {
+        None => true,
+        Some(readers) => readers.iter().any(|reader| match reader {
+            Reader::Main => own.is_none(),
+            Reader::Media => media,
+            Reader::Client => serves && !media,
+            Reader::Holder => value.as_str() == Some(instance),
+            Reader::Member => value
+                .as_array()
+                .is_some_and(|list| list.iter().any(|member| member.as_str() == Some(instance))),
+        }),
+    };
+    let read = digests.iter().filter(|(key, _)| {
+        own.is_none_or(|own| !own.contains_key(*key))
+            && shared.get(*key).is_some_and(|value| is_read(key, value))
+    });
+    read.map(|(key, digest)| (key.clone(), digest.clone())).collect()
 }
 
 /// Digests of what is read at start alone: without the parts that [`rereads`] has.
-fn digests<'a>(
-    catalogue: &Catalogue,
-    keys: impl Iterator<Item = (&'a String, &'a Value)>,
-) -> IndexMap<String, String> {
-    keys.filter_map(|(key, value)| {
-        let mut value = value.clone();
-        if let (Some(parts), Some(map)) = (catalogue.rereads.get(key), value.as_object_mut()) {
-            map.retain(|part, _| !parts.contains(part));
-            if map.is_empty() {
-                return None;
-            }
-        }
-        Some((key.clone(), sha256_hex(value.to_string().as_bytes())))
-    })
-    .collect()
+pub(super) fn digests(catalogue: &Catalogue, config: &Map<String, Value>) -> IndexMap<String, String> {
+    config
+        .iter()
+        .filter_map(|(key, value)| {
+            let text = match (catalogue.rereads.get(key), value.as_object()) {
+                (Some(parts), Some(map)) => {
+                    let kept: Map<String, Value> = map
+                        .iter()
+                        .filter(|(part, _)| !parts.contains(part))
+                        .map(|(part, value)| (part.clone(), value.clone()))
+                        .collect();
+                    if kept.is_empty() {
+                        return None;
+                    }
+                    Value::Object(kept).to_string()
+                }
+                _ => value.to_string(),
+            };
+            Some((key.clone(), sha256_hex(text.as_bytes())))
+        })
+        .collect()
 }
 
 /// What a running process takes over without a restart: label to digest. Of a key that stands in its own

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use super::sample::samples;
@@ -66,13 +66,14 @@ pub enum Answer {
 pub struct Patterns(std::collections::BTreeMap<String, Arc<Regex>>);
 
 impl Patterns {
-    /// Compiles a pattern that Python would match from the beginning of a path.
+    /// Compiles a pattern that Python would match from the beginning of a path. A path on the wire is ASCII: classes
+    /// of Unicode would be ten times as large.
     fn compiled(&mut self, pattern: &str) -> Option<Arc<Regex>> {
         if let Some(known) = self.0.get(pattern) {
             return Some(Arc::clone(known));
         }
         let anchored = format!("^(?:{pattern})");
-        let regex = Arc::new(RegexBuilder::new(&anchored).size_limit(1 << 20).build().ok()?);
+        let regex = Arc::new(RegexBuilder::new(&anchored).unicode(false).size_limit(1 << 20).dfa_size_limit(0).build().ok()?);
         self.0.insert(pattern.to_owned(), Arc::clone(&regex));
         Some(regex)
     }
@@ -131,7 +132,9 @@ impl Registered {
             deepest = deepest.max(one.at.len());
         }
         let mut there = self.served.iter().filter(|one| one.at.len() == deepest && below(&one.at));
-        let Some(found) = there.find(|one| one.regex.is_match(path)) else { return Answer::Unrecognized };
+        let Some(found) = there.find(|one| one.regex.is_match(path.as_bytes())) else {
+            return Answer::Unrecognized;
+        };
         match found.methods.iter().find(|known| known.method == method) {
             None => Answer::Unrecognized,
             Some(known) if known.refused => Answer::Refused,
@@ -143,7 +146,7 @@ impl Registered {
 impl Served {
     /// Paths for which such a process asks this pattern.
     pub fn samples(&self) -> Vec<String> {
-        samples(&self.pattern, &self.regex)
+        samples(&self.pattern, |path| self.regex.is_match(path.as_bytes()))
     }
 }
 

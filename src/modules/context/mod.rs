@@ -12,23 +12,38 @@ mod units;
 
 use super::{haproxy, nginx};
 use crate::inventory::{ProxyKind, Tls};
-use crate::topology::{App, ProxyNode, Topology, file_sd};
+use crate::topology::{App, HostNode, ProxyNode, Topology, file_sd};
 
-/// All names as one mapping. Paths are absolute, ports are numbers, what does not exist on this
+/// All names as one mapping, host after host. Paths are absolute, ports are numbers, what does not exist on this
 /// host or in this topology is `null`, `false` or an empty list, never missing.
-///
-/// Errors: a host that is not in the topology; values that nginx could not hold.
-pub fn context(topology: &Topology, host: &str) -> Result<Value, String> {
-    let node = topology.hosts.get(host).ok_or_else(|| format!("there is no host {host:?}"))?;
-    Ok(json!({
-        "synapse": synapse(topology),
-        "host": host::host(topology, node),
-        "postgresql": postgresql(topology),
-        "redis": redis(topology),
-        "venv": topology.venv,
-        "proxy": proxy(topology)?,
-        "wait": wait(topology),
-    }))
+#[derive(Debug)]
+pub struct Context<'a> {
+    topology: &'a Topology,
+    names: Value,
+}
+
+impl<'a> Context<'a> {
+    /// The names that all hosts share.
+    ///
+    /// Errors: values that nginx or HAProxy could not hold.
+    pub fn new(topology: &'a Topology) -> Result<Self, String> {
+        let names = json!({
+            "synapse": synapse(topology),
+            "host": Value::Null,
+            "postgresql": postgresql(topology),
+            "redis": redis(topology),
+            "venv": topology.venv,
+            "proxy": proxy(topology)?,
+            "wait": wait(topology),
+        });
+        Ok(Self { topology, names })
+    }
+
+    /// All names on one host of the topology.
+    pub fn on(&mut self, host: &HostNode) -> &Value {
+        self.names["host"] = host::host(self.topology, host);
+        &self.names
+    }
 }
 
 /// `ADDRESS:PORT`, with brackets around an IPv6 literal.
