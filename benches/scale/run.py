@@ -65,7 +65,9 @@ def environment(out):
     (host,) = [one for one in json.loads(run([SYNPROV, "lab", "list", "--json"])) if one["lab"] == "scale-seed"]
     container = "synprov-lab-scale-seed.hs1"
     path = run(["podman", "exec", container, "sh", "-c", "ls -d /opt/matrix/venvs/*"]).strip()
-    run(["podman", "cp", f"{container}:{path}", venv])
+    # tar keeps times to the second, as compiled Python wants them; `podman cp` rounds them.
+    venv.mkdir()
+    run(["bash", "-o", "pipefail", "-c", f"podman exec {container} tar -C {path} -c . | tar -C {venv} -x"])
     (inspected,) = json.loads(run(["podman", "inspect", container]))
     limits = [word for word in inspected["Config"]["CreateCommand"] if word.startswith("--ulimit")]
     image = {"name": inspected["ImageName"], "runtime": inspected["OCIRuntime"], "limits": limits}
@@ -88,8 +90,8 @@ class Hosts:
                 run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", out / name])
         shutil.copy(HERE / "stub.py", venv / "stub.py")
         self.limit = INOTIFY.read_text()
-        INOTIFY.write_text("8192")
         self.remove()
+        INOTIFY.write_text("8192")
         # /22: more than a /24 has.
         run(["podman", "network", "create", "--subnet", "10.91.0.0/22", "--label", NAME, NAME])
         prepare = out / "prepare.sh"
@@ -111,6 +113,8 @@ class Hosts:
                 state = subprocess.run(["podman", "exec", name, "systemctl", "is-system-running"], capture_output=True, text=True)
                 if state.stdout.strip() in ("running", "degraded"):
                     break
+                if "container state improper" in state.stderr:
+                    sys.exit(f"{name} ended while it booted: podman logs {name}")
                 time.sleep(0.5)
             run(["podman", "exec", "-i", name, "bash", "/prepare"], input=(out / "host_key").read_text())
             print(f"\r{index} hosts", end="", file=sys.stderr)

@@ -73,7 +73,9 @@ impl Patterns {
             return Some(Arc::clone(known));
         }
         let anchored = format!("^(?:{pattern})");
-        let regex = Arc::new(RegexBuilder::new(&anchored).unicode(false).size_limit(1 << 20).dfa_size_limit(0).build().ok()?);
+        let regex = Arc::new(
+            RegexBuilder::new(&anchored).unicode(false).size_limit(1 << 20).dfa_size_limit(0).build().ok()?,
+        );
         self.0.insert(pattern.to_owned(), Arc::clone(&regex));
         Some(regex)
     }
