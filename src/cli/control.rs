@@ -7,8 +7,6 @@ use indexmap::IndexMap;
 use super::apply::confirmed;
 use super::execute::execute;
 use super::hosts::{Surveyed, survey};
-use super::load::load_or_tell;
-use super::rehearse::stand_in;
 use super::services::ServiceArgs;
 use super::{Exit, Output};
 use crate::facts::HostFacts;
@@ -87,15 +85,7 @@ fn otherwise(verb: Verb, service: &Service<'_>) -> bool {
 
 /// Runs it.
 pub fn run(verb: Verb, arguments: &ControlArgs, output: &Output) -> Exit {
-    let inventory = match arguments.services.inventory(output) {
-        Ok(inventory) => inventory,
-        Err(exit) => return exit,
-    };
-    let stand_in = match stand_in(&inventory, output) {
-        Ok(stand_in) => stand_in,
-        Err(exit) => return exit,
-    };
-    let loaded = match load_or_tell(&inventory, stand_in.as_ref(), output) {
+    let loaded = match arguments.services.loaded(output) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };

@@ -6,9 +6,8 @@ use std::sync::mpsc::{Sender, channel};
 use clap::Args;
 
 use super::hosts::{excluded, exit_of, tell};
-use super::load::{Loaded, load_or_tell};
+use super::load::Loaded;
 use super::reach::{privilege, target};
-use super::rehearse::stand_in;
 use super::services::{NAMES, ServiceArgs};
 use super::{Exit, Output};
 use crate::facts::journal::{Line, Request, Source, read};
@@ -75,15 +74,7 @@ enum News {
 
 /// Runs it.
 pub fn run(arguments: &LogsArgs, output: &Output) -> Exit {
-    let inventory = match arguments.services.inventory(output) {
-        Ok(inventory) => inventory,
-        Err(exit) => return exit,
-    };
-    let stand_in = match stand_in(&inventory, output) {
-        Ok(stand_in) => stand_in,
-        Err(exit) => return exit,
-    };
-    let loaded = match load_or_tell(&inventory, stand_in.as_ref(), output) {
+    let loaded = match arguments.services.loaded(output) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::load::Loaded;
+use super::load::{Loaded, load_or_tell};
+use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
 use crate::plan::control::select::{Service, select, services};
 
@@ -39,7 +40,7 @@ wherever it stands; `-i FILE` takes a file of any name.";
 
 impl ServiceArgs {
     /// Which inventory; the lock is never extended by what only speaks of services.
-    pub fn inventory(&self, output: &Output) -> Result<InventoryArgs, Exit> {
+    fn inventory(&self, output: &Output) -> Result<InventoryArgs, Exit> {
         let mut files = self.words.iter().filter(|word| is_inventory(word));
         let named = files.next().map(PathBuf::from);
         if let Some(second) = files.next() {
@@ -49,6 +50,13 @@ impl ServiceArgs {
         let inventory =
             named.or_else(|| self.inventory.clone()).unwrap_or_else(|| PathBuf::from("inventory.yaml"));
         Ok(InventoryArgs { inventory, locked: false, modules: self.modules.clone(), lab: self.lab })
+    }
+
+    /// That inventory, read; whatever is wrong with it is told.
+    pub fn loaded(&self, output: &Output) -> Result<Loaded, Exit> {
+        let inventory = self.inventory(output)?;
+        let stand_in = stand_in(&inventory, output)?;
+        load_or_tell(&inventory, stand_in.as_ref(), output)
     }
 
     /// Which hosts, and how they are spoken with.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::hosts::survey_states;
-use super::load::{Loaded, load_or_tell};
-use super::rehearse::stand_in;
+use super::load::Loaded;
 use super::services::{NAMES, ServiceArgs};
 use super::{Exit, Output};
 use crate::plan::control::status::status;
@@ -43,15 +42,7 @@ fn help() -> String {
 
 /// Runs it.
 pub fn run(arguments: &StatusArgs, output: &Output) -> Exit {
-    let inventory = match arguments.services.inventory(output) {
-        Ok(inventory) => inventory,
-        Err(exit) => return exit,
-    };
-    let stand_in = match stand_in(&inventory, output) {
-        Ok(stand_in) => stand_in,
-        Err(exit) => return exit,
-    };
-    let loaded = match load_or_tell(&inventory, stand_in.as_ref(), output) {
+    let loaded = match arguments.services.loaded(output) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
