@@ -1,5 +1,6 @@
 //! A plan as people read it, and as programs do.
 
+mod blocks;
 mod document;
 pub(super) mod fold;
 
@@ -53,7 +54,7 @@ pub fn text(plan: &Plan, style: Style, unreachable: usize) -> String {
     let entries = fold::changes(&plan.changes, style.verbose);
     for hosts in fold::sections(&entries, &plan.hosts) {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{}", paint.bold(&hosts.join(", ")));
+        let _ = writeln!(out, "{}", paint.bold(&fold::places(&hosts)));
         let mut module = "";
         for entry in fold::of(&entries, &hosts) {
             if entry.changes[0].module != module {
@@ -67,6 +68,7 @@ pub fn text(plan: &Plan, style: Style, unreachable: usize) -> String {
     if !plan.steps.is_empty() {
         let _ = writeln!(out, "{}", paint.bold("Steps, in this order"));
         let runs = fold::steps(&plan.steps, style.verbose);
+        let runs = if style.verbose { runs } else { blocks::merged(runs) };
         let width = runs.iter().map(|run| numbers(run).chars().count()).max().unwrap_or(0);
         for run in &runs {
             one_run(&mut out, run, width, &paint);
@@ -230,9 +232,12 @@ fn full_diff(out: &mut String, change: &Change, text: &str, verbose: bool, paint
     }
 }
 
-/// `4.`, or `4–33.`.
+/// `4.`, `4–33.`, or `4…33.` if others stand between them.
 pub(super) fn numbers(run: &fold::Run<'_>) -> String {
     match run.steps.as_slice() {
+        [first, .., last] if last.id - first.id >= run.steps.len() => {
+            format!("{}…{}.", first.id + 1, last.id + 1)
+        }
         [first, .., last] => format!("{}–{}.", first.id + 1, last.id + 1),
         steps => steps.first().map_or_else(String::new, |only| format!("{}.", only.id + 1)),
     }

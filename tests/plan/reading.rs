@@ -37,6 +37,32 @@ fn thirty_workers_that_change_the_same_line_are_one_entry() {
     assert!(!each.contains('×'));
 }
 
+/// A worker on each of forty hosts.
+fn forty_hosts() -> String {
+    let mut text = String::from("hosts:\n");
+    let mut pool = Vec::new();
+    for at in 1..=40 {
+        text +=
+            &format!("  hs{at:02}: {{address: 192.0.2.{at}, internal_address: 10.8.0.{at}, user: root}}\n");
+        pool.push(format!("hs{at:02}: 1"));
+    }
+    let (_, rest) = SMALL.split_once("synapse:").unwrap();
+    let (rest, _) = rest.split_once("workers:").unwrap();
+    let rest = rest.replace("hs1", "hs01").replace("hs2", "hs02");
+    format!(
+        "{text}synapse:{rest}workers:\n  client: {{hosts: {{{}}}, handles: [client_reader]}}\n",
+        pool.join(", ")
+    )
+}
+
+#[test]
+fn many_hosts_that_get_the_same_are_told_once() {
+    let told = shown(&World::bare(&forty_hosts()), DiffStyle::None);
+    assert!(told.contains("hs02–hs40: put secret signing_key in place, value from hs01 × 39"), "{told}");
+    let longest = told.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest < 200 && told.lines().count() < 140, "{longest} {}\n{told}", told.lines().count());
+}
+
 #[test]
 fn a_first_run_is_read_from_the_top() {
     insta::assert_snapshot!("first_run", shown(&World::bare(SHIPPED[1].1), DiffStyle::Summary));

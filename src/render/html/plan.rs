@@ -133,7 +133,7 @@ fn changes(out: &mut String, plan: &Plan, filters: &mut Filters) -> Result<Boxes
         let here = fold::of(&entries, &hosts);
         let place = filters.class(&boxes.hosts(plan, &hosts));
         writeln!(out, "<section class=\"{place} {}\">", of_all(&boxes, &here, filters))?;
-        writeln!(out, "<h3>{}</h3>", escape(&hosts.join(", ")))?;
+        writeln!(out, "<h3>{}</h3>", escape(&fold::places(&hosts)))?;
         for group in here.chunk_by(|one, other| one.changes[0].module == other.changes[0].module) {
             writeln!(out, "<div class=\"p-module {}\">", of_all(&boxes, group, filters))?;
             writeln!(out, "<h4>{}</h4>", escape(&group[0].changes[0].module))?;

@@ -7,6 +7,9 @@ use crate::plan::change::{Change, Operation};
 use crate::plan::diff::body;
 use crate::plan::step::{Action, Step};
 
+/// So many hosts are told each by name.
+pub(super) const FEW: usize = 6;
+
 /// Stands where the process' name stood.
 pub const NAME: &str = "{name}";
 
@@ -51,6 +54,9 @@ impl<'a> Entry<'a> {
         };
         Some(match hosts.as_slice() {
             [host] => of(host),
+            many if many.len() > FEW => {
+                listed(&self.changes.iter().map(|change| own(&change.kind, &change.name)).collect::<Vec<_>>())
+            }
             hosts => hosts.iter().map(|host| format!("{host}: {}", of(host))).collect::<Vec<_>>().join("; "),
         })
     }
@@ -175,6 +181,11 @@ pub fn general(text: &str, own: &str) -> String {
     out + rest
 }
 
+/// A few hosts by name, many by the ends of their runs.
+pub fn places(hosts: &[&str]) -> String {
+    if hosts.len() > FEW { listed(hosts) } else { hosts.join(", ") }
+}
+
 /// `sync, sync2–sync30, typing`: runs of numbered names by their ends.
 pub fn listed(names: &[&str]) -> String {
     fn number(name: &str) -> (&str, Option<u32>) {
@@ -203,11 +214,12 @@ pub fn listed(names: &[&str]) -> String {
     parts.iter().map(part).collect::<Vec<_>>().join(", ")
 }
 
-/// Steps that follow each other and are told as one.
+/// Steps that are told as one.
+#[derive(Clone)]
 pub struct Run<'a> {
     /// At least one, in order.
     pub steps: Vec<&'a Step>,
-    key: (String, String),
+    pub(super) key: (String, String),
 }
 
 impl Run<'_> {
@@ -219,13 +231,25 @@ impl Run<'_> {
                 hosts.push(&step.host);
             }
         }
-        hosts.join(", ")
+        places(&hosts)
+    }
+
+    /// The host, if it is one alone.
+    pub(super) fn host(&self) -> Option<&str> {
+        let first = self.steps.first()?.host.as_str();
+        self.steps.iter().all(|step| step.host == first).then_some(first)
+    }
+
+    /// Whether all do the same to the same, each on its host.
+    fn is_alike(&self) -> bool {
+        let title = self.steps.first().map(|step| step.action.title());
+        self.steps.iter().all(|step| Some(step.action.title()) == title)
     }
 
     /// Title and reason, with [`NAME`] in them if they are several.
     pub fn words(&self) -> (String, String) {
         match self.steps.as_slice() {
-            [only] => (only.action.title(), only.why.clone()),
+            [first, ..] if self.is_alike() => (first.action.title(), first.why.clone()),
             _ => self.key.clone(),
         }
     }
@@ -235,7 +259,9 @@ impl Run<'_> {
         let names: Vec<&str> = self.steps.iter().flat_map(|step| processes(&step.action)).collect();
         let told = match (self.steps.as_slice(), names.len()) {
             (_, 0) => return None,
-            ([only], _) => names.iter().all(|name| only.action.title().contains(name)),
+            ([first, ..], _) => {
+                self.is_alike() && names.iter().all(|name| first.action.title().contains(name))
+            }
             _ => false,
         };
         (!told).then(|| listed(&names))
