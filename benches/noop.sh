@@ -51,6 +51,8 @@ ssh_true() {
     for host in $hosts; do bash "$work/$host.sh" & pids+=($!); done
     for pid in "${pids[@]}"; do wait "$pid"; done
 }
+# An sshd that reads its configuration again lets go of its port for a moment.
+until ssh_true 2> /dev/null; do sleep 0.1; done
 plan() { "$synprov" plan --lab --locked --detailed-exitcode "$inventory" > "$work/plan" || { cat "$work/plan"; echo "noop.sh: the plan is not empty" >&2; exit 1; }; }
 measure() { # NAME: wall time in microseconds, appended
     local began=${EPOCHREALTIME/./}

@@ -709,8 +709,10 @@ fn a_lock_outlives_its_file() {
 #[test]
 fn the_clocks_of_a_busy_host_are_read_at_one_moment() {
     let scratch = Scratch::new("clocks");
-    // Whatever is read comes late, three times.
-    let busy = r#"calls=0; read() { ((calls++ < 3)) && sleep 0.1; builtin read "$@"; }"#;
+    // Three times the host is busy before it reads, and longer after it.
+    let busy = r#"calls=0; read() {
+        if ((calls++ < 3)); then sleep 0.1; builtin read "$@"; sleep 0.2; else builtin read "$@"; fi
+    }"#;
     let (ok, said) = scratch.run(&format!("{busy}; probe_system"));
     assert!(ok, "{said}");
     let seconds = |word: &str| -> f64 {

@@ -20,7 +20,7 @@ use crate::facts::{HostError, HostFacts};
 use crate::plan::step::Action;
 use crate::plan::{Plan, Step};
 
-/// Judging routes compiles all patterns of Synapse's, some 15 MB; deployments applied side by side take turns.
+/// Judging routes compiles all patterns of Synapse's, some 6 MB; deployments applied side by side take turns.
 static JUDGING: Mutex<()> = Mutex::new(());
 
 fn lane(step: &Step) -> Lane {

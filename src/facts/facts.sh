@@ -105,22 +105,22 @@ probe_system() {
 
 probe_units() {
     ((${#units[@]})) || return 0
-    local -a lines=()
-    local line unit='' pid='' wanted='' child stat n=0
+    local -a lines=() under=()
+    local line unit='' pid='' child stat n=0
     mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,Wants,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts,StateChangeTimestamp,MemoryCurrent -- "${units[@]}" 2> /dev/null)
     say unit "${units[0]}"
     for line in "${lines[@]}" ''; do
         if [[ -z $line ]]; then
             unit=${units[n]-}
             [[ -n ${reloads[$unit]-} && ${pid:-0} != 0 ]] && probe_children "$pid"
-            [[ -n $wanted ]] && probe_clusters $wanted
-            n=$((n + 1)) pid='' wanted=''
+            ((${#under[@]})) && probe_clusters "${under[@]}"
+            n=$((n + 1)) pid='' under=()
             [[ -n ${units[n]-} ]] && say unit "${units[n]}"
             continue
         fi
         [[ $line == MainPID=* ]] && pid=${line#*=}
         if [[ $line == Wants=* ]]; then
-            wanted=$(clusters "${units[n]-}" "${line#*=}")
+            clusters "${units[n]-}" "${line#*=}"
             continue
         fi
         say property "$line"
@@ -129,13 +129,14 @@ probe_units() {
 
 # Debian's postgresql.service is active whether or not a cluster runs: the clusters that it starts are
 # postgresql@VERSION-NAME.service. Other units may want them too, and have a state of their own.
-clusters() { # UNIT WANTS: those that it is the umbrella of, on one line
-    [[ $1 == postgresql.service ]] || return 0
-    local -a all=() found=()
+# It is asked for every unit, and a subshell takes a millisecond: the answer is the caller's array `under`.
+clusters() { # UNIT WANTS: those that it is the umbrella of
+    local -a all=()
     local one
-    read -r -d '' -a all <<< "$2"
-    for one in "${all[@]}"; do [[ $one != postgresql@?* ]] || found+=("$one"); done
-    echo "${found[*]}"
+    under=()
+    [[ $1 == postgresql.service ]] || return 0
+    read -r -d '' -a all <<< "$2" || true
+    for one in "${all[@]}"; do [[ $one != postgresql@?* ]] || under+=("$one"); done
 }
 
 # The first one that does not run speaks for its umbrella.

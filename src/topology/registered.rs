@@ -66,8 +66,8 @@ pub enum Answer {
 pub struct Patterns(std::collections::BTreeMap<String, Arc<Regex>>);
 
 impl Patterns {
-    /// Compiles a pattern that Python would match from the beginning of a path. A path on the wire is ASCII: classes
-    /// of Unicode would be ten times as large.
+    /// Compiles a pattern that Python would match from the beginning of a path. A path on the wire is ASCII; Unicode
+    /// and lazy automata would take more than twice the memory.
     fn compiled(&mut self, pattern: &str) -> Option<Arc<Regex>> {
         if let Some(known) = self.0.get(pattern) {
             return Some(Arc::clone(known));

@@ -20,7 +20,7 @@ children() { # UNIT: PID@START of its worker processes
 explain() { # UNIT: why it does not run, in its own last words
     complain "$1 is $(property "$1" ActiveState) ($(property "$1" SubState), result $(property "$1" Result)); its last lines:"
     local -a under=()
-    read -r -a under < <(clusters "$1" "$(property "$1" Wants)")
+    clusters "$1" "$(property "$1" Wants)"
     journalctl --unit="$1" "${under[@]/#/--unit=}" --lines=20 --no-pager --output=cat 2> /dev/null
     return 1
 }
@@ -107,7 +107,7 @@ start_units() { # UNIT...: enabled and started side by side; await comes after
     local -a under=()
     local unit
     for unit in "$@"; do
-        read -r -a under < <(clusters "$unit" "$(property "$unit" Wants)")
+        clusters "$unit" "$(property "$unit" Wants)"
         ((!${#under[@]})) || systemctl start --no-block -- "${under[@]}" || return 1
     done
 }
