@@ -223,6 +223,14 @@ fn a_directive_is_raised_in_place_and_missing_ones_are_said() {
     assert!(ok, "{said}");
     let text = std::fs::read_to_string(scratch.path("d/c")).unwrap();
     assert_eq!(text, "events {\n\tworker_connections 4096;\n\t# worker_connections 1;\n}\n");
+    // Of several the last one counts, and what has no number says nothing.
+    std::fs::write(scratch.path("d/e"), "a 5;\nworker_connections 7;\n worker_connections\t9;\nb auto;\n")
+        .unwrap();
+    let (_, said) = scratch.run(
+        "for name in worker_connections b missing; do directives+=(\"$name\"$'\\t'\"$PWD/d/e\"); done; \
+         directives+=(\"a\"$'\\t'\"$PWD/d/none\"); probe_directives",
+    );
+    assert_eq!(said, format!("directive\tworker_connections\t{}\t9\n", scratch.path("d/e").display()));
     let (ok, said) = scratch.run("raise_directive $PWD/d/c worker_processes 4");
     assert!(!ok && said.contains("worker_processes"), "{said}");
 }
@@ -791,6 +799,21 @@ fn postgresql_runs_when_its_clusters_do() {
     assert_eq!(seen("active", "active"), ["active", "exited"]);
     assert_eq!(seen("active", "inactive"), ["active", "exited", "inactive", "x16"]);
     assert_eq!(seen("failed", "inactive"), ["active", "exited", "failed", "x15"]);
+    // What the first systemctl tells of clusters that run is not asked again; what it hides, as those that do not, is.
+    let (ok, said) = scratch.run(
+        "systemctl() { case \"$*\" in \
+           *MainPID*'-- postgresql.service other.service postgresql@*.service') \
+             printf 'Id=postgresql.service\\nWants=postgresql@15-main.service postgresql@16-b.service\\nActiveState=active\\n\\n'; \
+             printf 'Id=other.service\\nWants=postgresql@16-b.service\\nActiveState=inactive\\n\\n'; \
+             printf 'Id=postgresql@15-main.service\\nActiveState=active\\nSubState=running\\n';; \
+           *) echo \"ActiveState=asked ${*: -1}\";; \
+         esac; }; add_unit postgresql.service; add_unit other.service; probe_units",
+    );
+    assert!(ok, "{said}");
+    let states: Vec<&str> = said.lines().filter(|line| line.contains("State")).collect();
+    let expected =
+        ["ActiveState=active", "ActiveState=asked postgresql@16-b.service", "ActiveState=inactive"];
+    assert_eq!(states, expected.map(|line| format!("property\t{line}")), "{said}");
     let (_, said) = scratch.run(&format!("{}start_units postgresql.service", umbrella("inactive", "active")));
     assert!(
         said.contains("start --no-block -- postgresql@15-main.service postgresql@16-b.service"),

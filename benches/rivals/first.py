@@ -41,7 +41,7 @@ def database(bench):
     lines = [f"{key} = {value}" for key, value in one["settings"].items()]
     return (
         "for d in /etc/postgresql/*/main/conf.d; do cat > $d/bench.conf << 'END'\n" + "\n".join(lines) + "\nEND\ndone\n"
-        "systemctl restart postgresql\ncd /\nuntil runuser -u postgres -- psql -qc 'select 1' > /dev/null 2>&1; do sleep 0.1; done\n"
+        "systemctl restart postgresql\ncd /\ntimeout 60 sh -c \"until runuser -u postgres -- psql -qc 'select 1' > /dev/null 2>&1; do sleep 0.1; done\"\n"
         f"printf \"create role {one['role']} login password '%s';\\n\" \"$(cat \"$1\")\" | runuser -u postgres -- psql -q\n"
         f"runuser -u postgres -- createdb --encoding=UTF8 --locale=C --template=template0 --owner={one['role']} {one['database']}\n"
     )
@@ -150,7 +150,7 @@ def site(bench, bare, out):
     shutil.copytree(out / "site/files/hs1", bundle)
     (bundle / "run.sh").write_text(script(bench))
     common = f"-F none -i {bench.key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UserKnownHostsFile={there / 'known_hosts'} -o StrictHostKeyChecking=yes -o LogLevel=ERROR"
-    remote = "umask 077; mkdir /root/bundle && tar -xC /root/bundle && sh /root/bundle/run.sh && rm -r /root/bundle"
+    remote = "mkdir -m 700 /root/bundle && tar -xC /root/bundle && sh /root/bundle/run.sh && rm -r /root/bundle"
     shell = f"tar -C {bundle} -c . | ssh {common} root@{ADDRESS} '{remote}'"
     # What is Ansible's and pyinfra's: what run.py wrote, with what only a first run has.
     for name in ["play.yml", "deploy.py"]:

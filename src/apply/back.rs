@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::code::Frame;
 use super::former::{Former, NoFormer};
+use super::frame::Frame;
 use super::kept::Keeps;
 use super::run::Run;
 use super::session::{News, Order};

@@ -7,6 +7,7 @@ mod back;
 mod code;
 pub mod fetch;
 pub mod former;
+mod frame;
 mod hear;
 pub mod kept;
 pub mod ledger;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::code::Frame;
+use super::frame::Frame;
 use super::kept::{Keeps, Next};
 use super::run::Run;
 use super::session::News;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::code::{Frame, Lane};
+use super::frame::{Frame, Lane};
 use super::ledger::Ledger;
 use super::session::{News, Order};
 use super::supply::WHEELS;

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use super::code::Frame;
+use super::frame::Frame;
 use crate::inventory::WheelName;
 use crate::secret::Sha256;
 

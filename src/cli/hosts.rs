@@ -173,9 +173,9 @@ struct Way {
     privilege: Privilege,
 }
 
-/// Secrets are compared as hashes of (nonce, hash of the value), just as hosts answer.
+/// Secrets are compared as hashes of a line (nonce, hash of the value), just as hosts answer.
 fn nonced(nonce: &str, secret: &Secret) -> String {
-    sha256_hex(format!("{nonce}{}", sha256_hex(secret.expose())).as_bytes())
+    sha256_hex(format!("{nonce}{}\n", sha256_hex(secret.expose())).as_bytes())
 }
 
 /// What failed hosts mean for the exit code.

@@ -25,6 +25,7 @@ mod lock_file;
 mod logs;
 mod output;
 mod panic;
+mod perform;
 mod plan;
 mod progress;
 mod reach;

@@ -78,7 +78,7 @@ read_record() {
 }
 
 probe_system() {
-    local key value link up rest before now
+    local key value candidate up rest before now
     local -i tries
     # Both clocks at one moment: on a busy host there may be more between them than between a renewal and a reload.
     for ((tries = 0; tries < 20; tries++)); do
@@ -99,15 +99,28 @@ probe_system() {
         done < /etc/os-release
     fi
     [[ -d /run/systemd/system ]] && say systemd running
-    link=$(readlink /usr/bin/python3 2> /dev/null) && say python "${link##*/}"
+    for candidate in /usr/bin/python3.*; do
+        [[ /usr/bin/python3 -ef $candidate ]] && { say python "${candidate##*/}"; break; }
+    done
     return 0
 }
 
 probe_units() {
     ((${#units[@]})) || return 0
-    local -a lines=() under=()
-    local line unit='' pid='' child stat n=0
-    mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,Wants,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts,StateChangeTimestamp,MemoryCurrent -- "${units[@]}" 2> /dev/null)
+    local -a lines=() under=() also=()
+    local -A runs=()
+    local line unit='' pid='' id='' n=0
+    # One more systemctl takes as long as everything else about units: clusters that run come with the first one.
+    [[ -z ${known_unit[postgresql.service]-} ]] || also=('postgresql@*.service')
+    mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,Wants,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts,StateChangeTimestamp,MemoryCurrent -- "${units[@]}" "${also[@]}" 2> /dev/null)
+    if ((${#also[@]})); then
+        for line in "${lines[@]}"; do
+            case $line in
+                Id=*) id=${line#*=} ;;
+                ActiveState=active | ActiveState=reloading) runs[${id:-?}]=1 ;;
+            esac
+        done
+    fi
     say unit "${units[0]}"
     for line in "${lines[@]}" ''; do
         if [[ -z $line ]]; then
@@ -115,7 +128,9 @@ probe_units() {
             [[ -n ${reloads[$unit]-} && ${pid:-0} != 0 ]] && probe_children "$pid"
             ((${#under[@]})) && probe_clusters "${under[@]}"
             n=$((n + 1)) pid='' under=()
-            [[ -n ${units[n]-} ]] && say unit "${units[n]}"
+            # Behind the units stand the clusters.
+            ((n < ${#units[@]})) || break
+            say unit "${units[n]}"
             continue
         fi
         [[ $line == MainPID=* ]] && pid=${line#*=}
@@ -140,9 +155,10 @@ clusters() { # UNIT WANTS: those that it is the umbrella of
 }
 
 # The first one that does not run speaks for its umbrella.
-probe_clusters() { # UNIT...
+probe_clusters() { # UNIT...; in the caller's array `runs` stands what is known to run
     local unit line lines
     for unit in "$@"; do
+        [[ -z ${runs[$unit]-} ]] || continue
         lines=$(systemctl show --timestamp=us+utc --property=ActiveState,SubState,Result,StateChangeTimestamp -- "$unit" 2> /dev/null)
         case $'\n'$lines in *$'\n'ActiveState=active* | *$'\n'ActiveState=reloading*) continue ;; esac
         while IFS= read -r line; do say property "$line"; done <<< "$lines"
@@ -179,8 +195,8 @@ probe_users() {
 # host's own salt (what the record remembers); the values stay here.
 probe_secrets() {
     ((${#secrets[@]})) || return 0
-    local salt='' name path sum entry
-    local -a found=() sums=() digests=()
+    local salt='' name path sum entry fd
+    local -a found=() sums=() digests=() fds=()
     [[ -r $state/salt ]] && salt=$(< "$state/salt")
     for entry in "${secrets[@]}"; do
         path=${entry#*$'\t'}
@@ -191,9 +207,13 @@ probe_secrets() {
     local script='' i
     for i in "${!found[@]}"; do
         sum=${sums[i]%% *}
-        script+=" <(printf %s $nonce$sum) <(printf %s $salt$sum)"
+        # A here-string ends its line and costs no process.
+        exec {fd}<<< "$nonce$sum"
+        fds+=("$fd")
+        script+=" /dev/fd/$fd <(printf %s $salt$sum)"
     done
     mapfile -t digests < <(eval "sha256sum $script")
+    for fd in "${fds[@]}"; do exec {fd}<&-; done
     for i in "${!found[@]}"; do
         name=${found[i]%%$'\t'*}
         sum=${digests[2 * i + 1]%% *}
@@ -203,15 +223,16 @@ probe_secrets() {
 }
 
 probe_venvs() {
-    local venv listing
+    local venv listing dist condition
     local -a dists=()
     for venv in "${venvs[@]}"; do
         [[ -d $venv ]] || continue
         dists=("$venv"/lib/python3*/site-packages/*.dist-info)
         listing=$(printf '%s\n' "${dists[@]##*/}" | sha256sum)
-        if [[ -x $venv/bin/python ]]; then say venv "$venv" "${listing%% *}" "$([[ -e $venv/.synprov-complete ]] && echo complete || echo partial)"
-        else say venv "$venv" "${listing%% *}" broken; fi
-        local dist
+        condition=partial
+        [[ ! -e $venv/.synprov-complete ]] || condition=complete
+        [[ -x $venv/bin/python ]] || condition=broken
+        say venv "$venv" "${listing%% *}" "$condition"
         for dist in "$venv"/lib/python3*/site-packages/matrix_synapse-*.dist-info; do
             dist=${dist##*/matrix_synapse-}
             say synapse "$venv" "${dist%.dist-info}"
@@ -220,12 +241,19 @@ probe_venvs() {
 }
 
 probe_directives() {
-    local entry path name line
+    local entry path name line value
+    local -a lines=()
     for entry in "${directives[@]}"; do
-        path=${entry#*$'\t'} name=${entry%%$'\t'*}
-        [[ -r $path ]] || continue
-        line=$(grep -E "^[[:space:]]*${name}[[:space:]]" -- "$path" | tail -n 1)
-        [[ $line =~ ${name}[[:space:]]+([0-9]+) ]] && say directive "$name" "$path" "${BASH_REMATCH[1]}"
+        path=${entry#*$'\t'} name=${entry%%$'\t'*} value=''
+        [[ -f $path && -r $path ]] || continue
+        mapfile -t lines < "$path"
+        for line in "${lines[@]}"; do
+            # The last one counts, as it does for nginx.
+            [[ $line =~ ^[[:space:]]*"$name"[[:space:]] ]] || continue
+            value=''
+            [[ $line =~ ^[[:space:]]*"$name"[[:space:]]+([0-9]+) ]] && value=${BASH_REMATCH[1]}
+        done
+        [[ -z $value ]] || say directive "$name" "$path" "$value"
     done
 }
 
@@ -306,6 +334,8 @@ probe_postgresql() {
     [[ -d /usr/lib/postgresql ]] || { say postgresql absent; return 0; }
     local list='' setting
     for setting in "${settings[@]}"; do list+="${list:+,}'$setting'"; done
+    # One psql asks both of the cluster and of what Synapse left in our database: no database, or one that no Synapse
+    # has started on, and nothing is said of the latter.
     as_postgres -v role="$pg_role" -v db="$pg_database" 2> /dev/null << SQL || say postgresql unreachable
 set lock_timeout = '2s';
 select 'postgresql', 'version', current_setting('server_version_num');
@@ -313,25 +343,25 @@ select 'pg_setting', name, setting, pending_restart from pg_settings where name 
 select 'pg_role', rolname, rolcanlogin from pg_roles where rolname = :'role';
 select 'pg_database', datname, pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba) from pg_database where datname = :'db';
 select 'pg_peer', address, auth_method from pg_hba_file_rules where type like 'host%' and user_name = array[:'role'] and database = array[:'db'] and error is null;
-SQL
-    probe_holds
-}
-
-# What Synapse left in our database. No database, or one that no Synapse has started on: nothing is said.
-probe_holds() {
-    in_database "$pg_database" 2> /dev/null << 'SQL'
+select exists (select from pg_database where datname = :'db' and datallowconn) as there \gset
+\if :there
+\connect :"db"
 select to_regclass('public.schema_version') is not null as used \gset
 \if :used
 set default_transaction_read_only = on;
 -- A migration that runs holds its tables for as long as it takes, and nobody waits for it here.
 set lock_timeout = '2s';
 select 'pg_holds', 'locked', 'yes';
-select 'pg_holds', 'schema', version from public.schema_version limit 1;
 \unset ON_ERROR_STOP
+select 'pg_holds', 'schema', version from public.schema_version limit 1;
+\if :ERROR
+\q
+\endif
 select 'pg_holds', 'locked', 'no';
 select 'pg_holds', 'compat', compat_version from public.schema_compat_version limit 1;
 select 'pg_holds', 'server_name', regexp_replace(substr(name, strpos(name, ':') + 1), '[^[:alnum:].:_-]', '?', 'g') from public.users limit 1;
 select 'pg_holds', 'update', regexp_replace(update_name, '[^[:alnum:].:_-]', '?', 'g') from public.background_updates order by ordering, update_name limit 21;
+\endif
 \endif
 SQL
     return 0
@@ -450,9 +480,9 @@ probe_generations() {
 probe() {
     local units_out packages_out postgresql_out others_out reaches_out watched_out
     ((${#watches[@]})) && exec {watched_out}< <(probe_watched)
+    ((${#reaches[@]})) && exec {reaches_out}< <(probe_reaches)
     exec {postgresql_out}< <(probe_postgresql) {units_out}< <(probe_units) \
-        {packages_out}< <(probe_packages) {others_out}< <(probe_secrets; probe_venvs) \
-        {reaches_out}< <(probe_reaches)
+        {packages_out}< <(probe_packages) {others_out}< <(probe_secrets; probe_venvs)
     probe_system
     probe_paths
     probe_users
@@ -462,7 +492,7 @@ probe() {
     cat "/dev/fd/$units_out" "/dev/fd/$packages_out" "/dev/fd/$others_out" "/dev/fd/$postgresql_out"
     probe_registered
     probe_generations
-    cat "/dev/fd/$reaches_out"
+    ((${#reaches[@]})) && cat "/dev/fd/$reaches_out"
     # Defined in ready.sh and watch.sh, which come along where this is asked.
     ((${#ready[@]})) && probe_states
     ((${#watches[@]})) && cat "/dev/fd/$watched_out"

@@ -5,6 +5,7 @@
 
 #![warn(clippy::disallowed_methods)]
 
+mod action;
 pub mod backup;
 pub mod change;
 pub mod control;
