@@ -9,6 +9,6 @@ synprov_main() {
         else
             printf 'absent\t%s\n' "$name"
         fi
-    done
+    done <<< "$synprov_request"
     printf 'end\n'
 }

@@ -82,7 +82,7 @@ pub struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    /// Starts `script` with `request` behind it; one exec.
+    /// Starts `script`, which has `request` in `$synprov_request`; one exec.
     pub fn start(
         session: &'a mut dyn Session,
         privilege: &Privilege,
@@ -92,8 +92,7 @@ impl<'a> Conversation<'a> {
         let sentinel = loader::random_token();
         let mut exec = session.exec(&loader::command(privilege))?;
         let mut input = zeroize::Zeroizing::new(privilege.preamble());
-        input.extend_from_slice(&loader::envelope(script, &sentinel));
-        input.extend_from_slice(request.as_bytes());
+        input.extend_from_slice(&loader::envelope(script, request, &sentinel));
         exec.send(&input)?;
         Ok(Self {
             exec,

@@ -1,4 +1,5 @@
-# Sent to a host on standard input and run by the loader (loader.rs) after its digest was checked.
+# Sent to a host on standard input and run by the loader (loader.rs) after its digest was checked; the request is in
+# $synprov_request then.
 # Functions only; the loader calls synprov_main. Needs bash, coreutils, util-linux, findutils, grep, sed.
 # Answers go to standard output as lines of tab-separated fields. Nothing is written to the host here.
 
@@ -7,9 +8,14 @@ declare -a reaches=() paths=() units=() packages=() users=() venvs=() secrets=()
 mode='' state='' nonce='' who='' pg_role='' pg_database='' script='' processes='' modules='' serving_user='' serving_python=''
 generations='' generation=0
 
-read_request() {
-    local kind a b
-    while IFS=$'\t' read -r kind a b; do
+read_request() { # TEXT
+    local line kind a b
+    local -a lines=()
+    split "$1"
+    for line in "${lines[@]}"; do
+        kind=${line%%$'\t'*} a='' b=''
+        [[ $line != *$'\t'* ]] || a=${line#*$'\t'}
+        [[ $a != *$'\t'* ]] || b=${a#*$'\t'} a=${a%%$'\t'*}
         case $kind in
             mode) mode=$a ;;
             state) state=$a ;;
@@ -57,12 +63,12 @@ add_unit() {
 
 # What the record lists is probed too, so that things that left the inventory are seen.
 read_record() {
-    local -a lines=()
+    local -a lines=() notes=()
     local line address
     [[ -r $state/record ]] || return 0
     mapfile -t lines < "$state/record"
     for line in "${lines[@]}"; do
-        say record "$line"
+        note record "$line"
         address=${line%%$'\t'*}
         [[ $address == synprov && $line =~ \"generation\":([0-9]+) ]] && generation=${BASH_REMATCH[1]}
         [[ $address =~ ^[^/]+/[^/]+/([a-z_]+):(.+)$ ]] || continue
@@ -75,11 +81,13 @@ read_record() {
                 ;;
         esac
     done
+    tell
 }
 
 probe_system() {
     local key value candidate up rest before now
     local -i tries
+    local -a notes=()
     # Both clocks at one moment: on a busy host there may be more between them than between a renewal and a reload.
     for ((tries = 0; tries < 20; tries++)); do
         before=$EPOCHREALTIME
@@ -87,32 +95,34 @@ probe_system() {
         now=$EPOCHREALTIME
         ((${now/./} - ${before/./} >= 2000)) || break
     done
-    say now "${now:-$before}"
-    [[ -z $up ]] || say uptime "$up"
-    say euid "$EUID"
-    say machine "$HOSTTYPE"
-    say bash "$BASH_VERSION"
+    note now "${now:-$before}"
+    [[ -z $up ]] || note uptime "$up"
+    note euid "$EUID"
+    note machine "$HOSTTYPE"
+    note bash "$BASH_VERSION"
     if [[ -r /etc/os-release ]]; then
         while IFS='=' read -r key value; do
             value=${value#[\"\']}
-            case $key in ID | VERSION_ID | PRETTY_NAME) say os "$key" "${value%[\"\']}" ;; esac
+            case $key in ID | VERSION_ID | PRETTY_NAME) note os "$key" "${value%[\"\']}" ;; esac
         done < /etc/os-release
     fi
-    [[ -d /run/systemd/system ]] && say systemd running
+    [[ -d /run/systemd/system ]] && note systemd running
     for candidate in /usr/bin/python3.*; do
-        [[ /usr/bin/python3 -ef $candidate ]] && { say python "${candidate##*/}"; break; }
+        [[ /usr/bin/python3 -ef $candidate ]] && { note python "${candidate##*/}"; break; }
     done
-    return 0
+    tell
 }
 
 probe_units() {
     ((${#units[@]})) || return 0
-    local -a lines=() under=() also=()
+    local -a lines=() under=() also=() notes=()
     local -A runs=()
-    local line unit='' pid='' id='' n=0
+    local text line unit='' pid='' id='' n=0
     # One more systemctl takes as long as everything else about units: clusters that run come with the first one.
     [[ -z ${known_unit[postgresql.service]-} ]] || also=('postgresql@*.service')
-    mapfile -t lines < <(systemctl show --timestamp=us+utc --property=Id,Wants,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts,StateChangeTimestamp,MemoryCurrent -- "${units[@]}" "${also[@]}" 2> /dev/null)
+    text=$(systemctl show --timestamp=us+utc --property=Id,Wants,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecMainStartTimestamp,InvocationID,Result,NRestarts,StateChangeTimestamp,MemoryCurrent -- "${units[@]}" "${also[@]}" 2> /dev/null)
+    # An empty line ends each unit.
+    split "${text//$'\n\n'/$'\n.\n'}"
     if ((${#also[@]})); then
         for line in "${lines[@]}"; do
             case $line in
@@ -121,16 +131,16 @@ probe_units() {
             esac
         done
     fi
-    say unit "${units[0]}"
-    for line in "${lines[@]}" ''; do
-        if [[ -z $line ]]; then
+    note unit "${units[0]}"
+    for line in "${lines[@]}" .; do
+        if [[ $line == . ]]; then
             unit=${units[n]-}
             [[ -n ${reloads[$unit]-} && ${pid:-0} != 0 ]] && probe_children "$pid"
             ((${#under[@]})) && probe_clusters "${under[@]}"
             n=$((n + 1)) pid='' under=()
             # Behind the units stand the clusters.
             ((n < ${#units[@]})) || break
-            say unit "${units[n]}"
+            note unit "${units[n]}"
             continue
         fi
         [[ $line == MainPID=* ]] && pid=${line#*=}
@@ -138,8 +148,9 @@ probe_units() {
             clusters "${units[n]-}" "${line#*=}"
             continue
         fi
-        say property "$line"
+        note property "$line"
     done
+    tell
 }
 
 # Debian's postgresql.service is active whether or not a cluster runs: the clusters that it starts are
@@ -161,7 +172,7 @@ probe_clusters() { # UNIT...; in the caller's array `runs` stands what is known 
         [[ -z ${runs[$unit]-} ]] || continue
         lines=$(systemctl show --timestamp=us+utc --property=ActiveState,SubState,Result,StateChangeTimestamp -- "$unit" 2> /dev/null)
         case $'\n'$lines in *$'\n'ActiveState=active* | *$'\n'ActiveState=reloading*) continue ;; esac
-        while IFS= read -r line; do say property "$line"; done <<< "$lines"
+        while IFS= read -r line; do note property "$line"; done <<< "$lines"
         return
     done
 }
@@ -174,7 +185,7 @@ probe_children() { # PID
     for child in "${children[@]}"; do
         read -r stat 2> /dev/null < "/proc/$child/stat" || continue
         read -r -a fields <<< "${stat##*) }"
-        say child "$child" "${fields[19]}"
+        note child "$child" "${fields[19]}"
     done
 }
 
@@ -196,30 +207,33 @@ probe_users() {
 probe_secrets() {
     ((${#secrets[@]})) || return 0
     local salt='' name path sum entry fd
-    local -a found=() sums=() digests=() fds=()
-    [[ -r $state/salt ]] && salt=$(< "$state/salt")
+    local -a found=() lines=() hashes=() fds=() notes=()
+    # It is not a line.
+    [[ -r $state/salt ]] && { IFS= read -r salt < "$state/salt" || true; }
     for entry in "${secrets[@]}"; do
         path=${entry#*$'\t'}
         [[ -f $path && ! -L $path ]] && found+=("$entry")
     done
     ((${#found[@]})) || return 0
-    mapfile -t sums < <(sha256sum -- "${found[@]#*$'\t'}")
+    split "$(sha256sum -- "${found[@]#*$'\t'}")"
+    hashes=("${lines[@]}")
     local script='' i
     for i in "${!found[@]}"; do
-        sum=${sums[i]%% *}
+        sum=${hashes[i]%% *}
         # A here-string ends its line and costs no process.
         exec {fd}<<< "$nonce$sum"
         fds+=("$fd")
         script+=" /dev/fd/$fd <(printf %s $salt$sum)"
     done
-    mapfile -t digests < <(eval "sha256sum $script")
+    split "$(eval "sha256sum $script")"
     for fd in "${fds[@]}"; do exec {fd}<&-; done
     for i in "${!found[@]}"; do
         name=${found[i]%%$'\t'*}
-        sum=${digests[2 * i + 1]%% *}
+        sum=${lines[2 * i + 1]%% *}
         [[ -n $salt ]] || sum=-
-        say secret "$name" "${digests[2 * i]%% *}" "${sum:0:16}"
+        note secret "$name" "${lines[2 * i]%% *}" "${sum:0:16}"
     done
+    tell
 }
 
 probe_venvs() {
@@ -382,38 +396,44 @@ read_digests() {
 
 probe_paths() {
     ((${#paths[@]})) || return 0
-    local -a rows=() regular=() sums=()
-    local row type permissions owner group size changed touched path sum budget=4194304
+    local -a lines=() regular=() notes=()
+    local row path sum budget=4194304
     local -A bytes=()
-    mapfile -t rows < <(stat --printf '%F\t%a\t%U\t%G\t%s\t%.6Y\t%.6Z\t%n\n' -- "${paths[@]}" 2> /dev/null)
-    for row in "${rows[@]}"; do
-        IFS=$'\t' read -r type permissions owner group size changed touched path <<< "$row"
-        say path "$type" "$permissions" "$owner" "$group" "$size" "$changed" "$touched" "$path"
-        if [[ $type == regular* ]]; then regular+=("$path"); bytes[$path]=$size; fi
+    split "$(stat --printf '%F\t%a\t%U\t%G\t%s\t%.6Y\t%.6Z\t%n\n' -- "${paths[@]}" 2> /dev/null)"
+    for row in "${lines[@]}"; do
+        note path "$row"
+        # What comes before a path has no slash.
+        path=/${row#*/}
+        if [[ $row == regular* ]]; then
+            regular+=("$path")
+            sum=${row#*$'\t'*$'\t'*$'\t'*$'\t'}
+            bytes[$path]=${sum%%$'\t'*}
+        fi
         # A target may hold anything, also what would be another line here.
-        if [[ $type == 'symbolic link' ]]; then row=$(readlink -- "$path"); say link "$path" "${row//[[:cntrl:]]/?}"; fi
+        if [[ $row == 'symbolic link'* ]]; then row=$(readlink -- "$path"); note link "$path" "${row//[[:cntrl:]]/?}"; fi
     done
-    ((${#regular[@]})) || return 0
-    mapfile -t sums < <(sha256sum -- "${regular[@]}" 2> /dev/null)
-    for row in "${sums[@]}"; do
+    ((${#regular[@]})) || { tell; return 0; }
+    split "$(sha256sum -- "${regular[@]}" 2> /dev/null)"
+    for row in "${lines[@]}"; do
         sum=${row%% *} path=${row#*  }
         # What the record knows byte for byte holds no secret yet, or none any more.
         if [[ -n ${secretful[$path]-} && ${recorded[$path]-} != *"\"content\":\"$sum\""* ]]; then
-            if [[ -z ${applied_digest[$path]-} ]]; then say secretful "$path" unknown
-            elif [[ -n ${written[$path/$sum]-} ]]; then say secretful "$path" same
-            else say secretful "$path" edited; fi
+            if [[ -z ${applied_digest[$path]-} ]]; then note secretful "$path" unknown
+            elif [[ -n ${written[$path/$sum]-} ]]; then note secretful "$path" same
+            else note secretful "$path" edited; fi
             if [[ ${want[$path]} != - && ${applied_redacted[$path]-} != "${want[$path]}" && -r $state/redacted/${path//\//%} ]]; then
-                say content "$path" "$(base64 -w0 < "$state/redacted/${path//\//%}")"
+                note content "$path" "$(base64 -w0 < "$state/redacted/${path//\//%}")"
             fi
             continue
         fi
-        say digest "$sum" "$path"
+        note digest "$sum" "$path"
         if [[ ${want[$path]} != - && ${want[$path]} != "$sum" ]]; then
             if ((bytes[$path] <= 262144 && (budget -= bytes[$path]) >= 0)); then
-                say content "$path" "$(masked "$path" | base64 -w0)"
+                note content "$path" "$(masked "$path" | base64 -w0)"
             fi
         fi
     done
+    tell
 }
 
 # What each kind of process serves with the configuration in place, said with the venv's own code.
@@ -508,7 +528,7 @@ forget_request() {
 
 synprov_main() {
     printf '\n%s\n' "$1"
-    read_request || return 1
+    read_request "$synprov_request" || return 1
     case $mode in
         facts) read_digests; read_record; probe ;;
         apply) serve ;;

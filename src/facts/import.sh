@@ -79,8 +79,7 @@ find_nginx() {
 synprov_main() {
     printf '\n%s\n' "$1"
     local program
-    read -r program
-    program=$(base64 -d <<< "$program")
+    program=$(base64 -d <<< "$synprov_request")
     say euid "$EUID"
     find_processes
     find_nginx

@@ -57,7 +57,7 @@ synprov_main() {
                 file) read_file "$a" "$b" < /dev/null & ;;
                 end) break ;;
             esac
-        done
+        done <<< "$synprov_request"
         printf 'zone\t%s\n' "$(date +%z)"
         if [[ -n $follow ]]; then
             while sleep 5 > /dev/null; do printf 'beat\n' || exit; done < /dev/null &

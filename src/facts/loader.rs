@@ -19,10 +19,11 @@ pub fn command(privilege: &Privilege) -> String {
     format!("exec {}bash --noprofile --norc -c '{LOADER}'", privilege.prefix())
 }
 
-/// What goes to standard input first: header line, then the script.
-pub fn envelope(script: &str, sentinel: &str) -> Vec<u8> {
-    // `$(…)` drops trailing newlines, so they are not part of what is measured either.
-    let script = script.trim_end_matches('\n');
+/// What goes to standard input first: header line, then the script, then `request` as its `$synprov_request`.
+///
+/// The request is under the same digest, and bash has it in one piece: it would read lines of a pipe byte by byte.
+pub fn envelope(script: &str, request: &str, sentinel: &str) -> Vec<u8> {
+    let script = format!("{script}\nsynprov_request='{}'", request.replace('\'', r"'\''"));
     format!("{} {} {sentinel}\n{script}", script.len(), sha256_hex(script.as_bytes())).into_bytes()
 }
 
@@ -54,18 +55,20 @@ mod tests {
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
 
-    const SCRIPT: &str = "synprov_main() { echo \"$1\"; read -r line; echo \"got $line\"; }\n";
+    const SCRIPT: &str =
+        "synprov_main() { echo \"$1\"; printf %s \"$synprov_request\"; read -r line; echo \"got $line\"; }\n";
 
     #[test]
     fn a_whole_script_runs_and_reads_what_follows_it() {
-        let mut input = envelope(SCRIPT, "abc");
+        let request = "it's\ta 'request'\n\n$(false) `false` \\ \"\n";
+        let mut input = envelope(SCRIPT, request, "abc");
         input.extend_from_slice(b"next\n");
-        assert_eq!(run(&input), (Some(0), "abc\ngot next\n".to_owned()));
+        assert_eq!(run(&input), (Some(0), format!("abc\n{request}got next\n")));
     }
 
     #[test]
     fn a_script_cut_anywhere_runs_not_at_all() {
-        let whole = envelope(SCRIPT, "abc");
+        let whole = envelope(SCRIPT, "a request", "abc");
         for cut in 0..whole.len() {
             let (status, output) = run(&whole[..cut]);
             assert_ne!(status, Some(0), "cut at {cut}");

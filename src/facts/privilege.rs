@@ -95,7 +95,7 @@ exit 1
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        let input = [privilege.preamble(), envelope(SCRIPT, "abc"), request.to_vec()].concat();
+        let input = [privilege.preamble(), envelope(SCRIPT, "", "abc"), request.to_vec()].concat();
         // Who is refused reads no further; who reads also writes.
         std::thread::spawn(move || drop(stdin.write_all(&input)));
         let output = child.wait_with_output().unwrap();

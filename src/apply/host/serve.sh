@@ -125,7 +125,7 @@ probe_again() { # REQUEST-LENGTH
     ((${#text} == $1)) || return 1
     rm -rf -- $stage
     forget_request
-    read_request <<< "$text" || return 1
+    read_request "$text" || return 1
     read_digests
     read_record
     probe
