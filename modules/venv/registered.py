@@ -1,15 +1,21 @@
-# What the processes of one host serve, in the words of the Synapse that is installed: run with the
-# venv's own Python, for Synapse 1.90 and later. No database, no Redis, no network: each kind of
-# process is built from its real configuration over an empty SQLite database in memory, its HTTP
-# listeners are caught before they listen, and what hangs below them is written out.
+# Whether the Synapse that is installed accepts the configuration of processes, and what they serve, in
+# its own words: run with the venv's own Python, for Synapse 1.90 and later. No database, no Redis, no
+# network: each kind of process is built from its real configuration over an empty SQLite database in
+# memory, its HTTP listeners are caught before they listen, and what hangs below them is written out.
 #
-# Arguments: JSON list of [name, [configuration path, ...]], main first (the configuration as it
-# stands or as it is laid over); a directory of Python modules, or nothing.
+# Arguments: JSON [main's configuration paths, [[name, [configuration path, ...]], ...]] (the
+# configuration as it stands or as it is laid over); a directory of Python modules, or nothing.
 # Output: for each kind of process a line of JSON
 #     {"processes": [NAME, ...], "served": [[WHERE, METHODS, PATTERN], ...]}
 # in the order in which Synapse tries the patterns. WHERE is where the resource hangs, METHODS are
 # separated by spaces, one that a worker refuses begins with "-". Before them comes the line of the
 # processes [], a main process that also handles media: what a lone main would serve.
+# What is wrong goes to standard error, as "NAME: Error: what"; the exit status is 1 then.
+import gc
+
+# It ends soon, and importing Synapse takes a fifth less without.
+gc.disable()
+
 import hashlib
 import json
 import logging
@@ -60,9 +66,18 @@ def catch(*arguments, **named):
 _base.listen_http = homeserver.listen_http = catch
 
 
-def build(paths):
-    arguments = [word for path in paths for word in ("--config-path", path)]
-    config = HomeServerConfig.load_config("synprov", arguments)
+def load(paths):
+    """A process' configuration, accepted by Synapse."""
+    config = HomeServerConfig.load_config("synprov", [word for path in paths for word in ("--config-path", path)])
+    log = config.worker.worker_log_config or config.logging.log_config
+    if not log or not os.path.isfile(log):
+        raise ValueError("log configuration %s does not exist" % log)
+    with open(log) as file:
+        yaml.safe_load(file)
+    return config
+
+
+def build(config):
     config.database.databases = [DatabaseConnectionConfig("master", {"name": "sqlite3", "args": {"database": ":memory:"}})]
     config.redis.redis_enabled = False
     app = homeserver.SynapseHomeServer if config.worker.worker_app is None else generic_worker.GenericWorkerServer
@@ -136,32 +151,77 @@ def kind(paths):
 
 
 def main():
-    processes = json.loads(sys.argv[1])
-    groups = {}
+    main_paths, processes = json.loads(sys.argv[1])
+    groups, unread = {}, {}
     for name, paths in processes:
-        groups.setdefault(kind(paths), (paths, []))[1].append(name)
+        try:
+            groups.setdefault(kind(paths), []).append((name, paths))
+        except Exception as error:
+            # Most likely of a file that all of them share.
+            unread.setdefault(str(error), (error, []))[1].append(name)
+    for error, names in unread.values():
+        complain(names, error)
     with tempfile.TemporaryDirectory() as directory:
         lone = os.path.join(directory, "lone.yaml")
         with open(lone, "w") as file:
             json.dump({"enable_media_repo": True, "media_store_path": os.path.join(directory, "media")}, file)
-        # Main is the first process; it has the shared files alone.
-        told = tell([], processes[0][1] + [lone])
-    for paths, names in groups.values():
-        told = tell(names, paths) and told
-    sys.exit(not told)
+        kinds = [([], [("main", main_paths + [lone])])]
+        kinds += [([name for name, _ in group], group) for group in groups.values()]
+        good = tell(kinds, directory)
+    sys.exit(bool(unread) or not good)
 
 
-def tell(names, paths):
+def tell(kinds, directory):
     # Synapse keeps some of what it registers in globals: each kind gets a process of its own.
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1] == 0
+    limit = min(4, len(os.sched_getaffinity(0)))
+    running, good = 0, True
+    for at, (names, group) in enumerate(kinds):
+        if running == limit:
+            good, running = os.wait()[1] == 0 and good, running - 1
+        if os.fork() == 0:
+            answer(names, group, os.path.join(directory, str(at)))
+        running += 1
+    for _ in range(running):
+        good = os.wait()[1] == 0 and good
+    said = set()
+    for at in range(len(kinds)):
+        # Synapse warns of the shared configuration once for each process.
+        with open(os.path.join(directory, "%d.err" % at), errors="replace") as file:
+            for line in file:
+                if line not in said:
+                    said.add(line)
+                    sys.stderr.write(line)
+        sys.stderr.flush()
+        with open(os.path.join(directory, "%d.out" % at)) as file:
+            sys.stdout.write(file.read())
+        sys.stdout.flush()
+    return good
+
+
+def answer(names, group, path):
+    """In a process of its own, which ends here."""
+    status = 1
     try:
-        print(json.dumps({"processes": names, "served": build(paths)}), flush=True)
-        os._exit(0)
-    except BaseException as error:
-        print("synprov: %s: %s: %s" % (", ".join(names) or "main", type(error).__name__, error), file=sys.stderr, flush=True)
-        os._exit(1)
+        for end, number in (".out", 1), (".err", 2):
+            os.dup2(os.open(path + end, os.O_WRONLY | os.O_CREAT, 0o600), number)
+        configs = []
+        for name, paths in group:
+            try:
+                configs.append(load(paths))
+            except BaseException as error:
+                complain([name], error)
+        if len(configs) == len(group):
+            try:
+                print(json.dumps({"processes": names, "served": build(configs[0])}), flush=True)
+                status = 0
+            except BaseException as error:
+                complain(names or ["main"], error)
+    finally:
+        os._exit(status)
+
+
+def complain(names, error):
+    print("%s: %s: %s" % (", ".join(names), type(error).__name__, error), file=sys.stderr, flush=True)
 
 
 main()

@@ -103,7 +103,7 @@ impl Frame {
             }
             Action::CheckRoutes { over, check, .. } => {
                 let [offset, length] = self.attach(SCRIPT.as_bytes());
-                let processes = serde_json::to_string(&check.processes).unwrap_or_default();
+                let processes = check.asked();
                 let modules = check.modules.as_deref().unwrap_or_default();
                 let words =
                     ["check_routes", &check.user, &check.python, &processes, modules, &offset, &length];

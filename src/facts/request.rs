@@ -104,9 +104,9 @@ pub fn request(
             Body::Routes { .. } | Body::ExternalPostgresql { .. } => Ok(()),
         };
     }
-    if let Some(SynapseCheck { python, user, processes, modules }) = also.routes {
+    if let Some(check @ SynapseCheck { python, user, modules, .. }) = also.routes {
         let script = base64::engine::general_purpose::STANDARD.encode(SCRIPT);
-        let processes = serde_json::to_string(processes).unwrap_or_default();
+        let processes = check.asked();
         let modules = modules.as_deref().unwrap_or_default();
         let _ = writeln!(
             text,

@@ -93,12 +93,13 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         links: Vec<(String, String)>,
     },
-    /// Asks the installed Synapse what each process of the host serves, with the staged files as if in
-    /// place, and holds the routes against it; stops before anything changed.
+    /// Asks the installed Synapse whether it accepts the configuration of processes and what they serve, with the
+    /// staged files as if in place, and holds the routes against it; stops before anything changed. It stands in for
+    /// [`Action::Validate`] of Synapse's set: starting Synapse's code is what takes long.
     CheckRoutes {
         /// Directories the staged tree is laid over, in a private mount namespace.
         over: Vec<String>,
-        /// Main, and the processes of this host.
+        /// Main, and the processes of this host; of these only who starts again, if all else was checked before.
         check: SynapseCheck,
         /// Version of Synapse, for messages.
         version: String,

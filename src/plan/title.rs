@@ -36,7 +36,9 @@ impl Action {
                 format!("stage {}", staged(*set, files))
             }
             Action::Validate { set, .. } => format!("validate {} as if in place", noun(*set)),
-            Action::CheckRoutes { version, .. } => format!("check the routes against Synapse {version}"),
+            Action::CheckRoutes { version, .. } => {
+                format!("validate Synapse files as if in place, check the routes against Synapse {version}")
+            }
             Action::Swap { set, files, gone, .. } => {
                 let put = format!("put {} in place", staged(*set, files));
                 match (files.as_slice(), gone.as_slice()) {

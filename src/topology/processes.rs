@@ -2,9 +2,12 @@
 //!
 //! Never in it: what is asked.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::types::{Instance, Topology};
+use super::shared_config::log_config;
+use super::types::{App, Instance, Topology};
 
 /// What Synapse is asked with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,11 +16,21 @@ pub struct SynapseCheck {
     pub python: String,
     /// User the check runs as.
     pub user: String,
+    /// Configuration paths of main, wherever it runs: every host has its configuration.
+    #[serde(default)]
+    pub main: Vec<String>,
     /// Process name to its configuration paths, in order.
     pub processes: Vec<(String, Vec<String>)>,
     /// Directory of the admin's own Python modules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modules: Option<String>,
+}
+
+impl SynapseCheck {
+    /// What [`super::registered::SCRIPT`] is told, as JSON: main's paths, the processes.
+    pub fn asked(&self) -> String {
+        serde_json::json!([self.main, self.processes]).to_string()
+    }
 }
 
 impl Topology {
@@ -27,12 +40,13 @@ impl Topology {
         SynapseCheck {
             python: format!("{}/bin/python", self.venv.path),
             user: self.user.clone(),
+            main: self.main().map(|main| self.configuration_paths(main).1).unwrap_or_default(),
             processes: here.map(|instance| self.configuration_paths(instance)).collect(),
             modules: self.modules(),
         }
     }
 
-    /// For main, wherever it runs (every host has its configuration), and the processes of one host.
+    /// Of the routes: for main, wherever it runs, and the processes of one host.
     pub fn routes_check(&self, host: &str) -> SynapseCheck {
         let mut check = self.synapse_check(host);
         if let Some(main) = self.instances.first().filter(|main| main.host != host) {
@@ -41,12 +55,35 @@ impl Topology {
         check
     }
 
+    /// The same for some of the processes of a host: all requests that a lone main would serve are held against them.
+    /// Without a process for media it is up to main which these are.
+    pub fn routes_check_of(&self, host: &str, names: &BTreeSet<&str>) -> SynapseCheck {
+        let media = self.instances.iter().any(|instance| instance.app == App::MediaRepository);
+        let main = self.main().filter(|_| !media).map(|main| main.name.as_str());
+        let mut check = self.routes_check(host);
+        check.processes.retain(|(name, _)| names.contains(name.as_str()) || main == Some(name));
+        check
+    }
+
+    /// The process that alone reads this file of Synapse's, if it is one of this host.
+    pub fn only_reader(&self, host: &str, path: &str) -> Option<&Instance> {
+        self.instances.iter().filter(|instance| instance.host == host).find(|instance| {
+            let own = instance.config.is_some().then(|| self.own_configuration(&instance.name));
+            own.as_deref() == Some(path) || log_config(&self.root, &instance.name) == path
+        })
+    }
+
+    /// Path of the file of a process other than main.
+    fn own_configuration(&self, name: &str) -> String {
+        format!("{}/conf/workers/{name}.yaml", self.root)
+    }
+
     /// A process with the paths that its unit gives it.
     fn configuration_paths(&self, instance: &Instance) -> (String, Vec<String>) {
         let conf = format!("{}/conf", self.root);
         let mut paths = vec![format!("{conf}/config.yaml"), format!("{conf}/conf.d/")];
         if instance.config.is_some() {
-            paths.push(format!("{conf}/workers/{}.yaml", instance.name));
+            paths.push(self.own_configuration(&instance.name));
         }
         (instance.name.clone(), paths)
     }

@@ -138,7 +138,7 @@ pub fn synapse_refuses_an_option(site: &Site) {
         "config: {room_list_publication_rules: [{action: maybe}], turn_shared_secret",
     );
     let refused = site.run(&["apply", "--yes"]).exits(1);
-    refused.says("validate Synapse files as if in place failed").says("can only have action of");
+    refused.says("validate Synapse files as if in place, check the routes").says("can only have action of");
     assert_eq!(site.sh(&format!("sha256sum {path}")), found, "nothing was changed");
     assert!(site.disturbed(&before).is_empty());
     site.write(INVENTORY);
@@ -179,14 +179,15 @@ pub fn a_client_is_served(site: &Site) {
 /// A Synapse whose workers lack what is routed to them: found by a look, and before anything is put in place.
 pub fn synapse_does_not_serve_a_route(site: &Site) {
     let before = site.invocations();
-    let path = format!("{ROOT}/conf/workers/client.yaml");
+    let path = format!("{ROOT}/conf/config.yaml");
     let found = site.sh(&format!("sha256sum {path}"));
     let registers = format!("{ROOT}/venvs/1*/lib/python3*/site-packages/synapse/rest/__init__.py");
     let only_main = "pusher.register_servlets, sync.register_servlets,";
     site.sh(&format!("cp $(echo {registers}) /root/registers && sed -Ei 's/^ {{20}}pusher.register_servlets,/                    {only_main}/' {registers}"));
     let wrong = "/sync goes to pool";
     site.run(&["check", "--against-host"]).exits(1).says(wrong).says("answer 404 M_UNRECOGNIZED");
-    site.rewrite("config: {turn_shared_secret", "config: {event_cache_size: 12K, turn_shared_secret");
+    // A file of all processes, of which all are asked then.
+    site.rewrite("report_stats: false", "report_stats: false\n    max_event_delay_duration: 1d");
     site.run(&["apply", "--yes"]).exits(1).says("check the routes against Synapse").says(wrong);
     assert_eq!(site.sh(&format!("sha256sum {path}")), found, "nothing was changed");
     assert!(site.disturbed(&before).is_empty());

@@ -1,5 +1,7 @@
 //! The inventory changes: exactly what follows from it, and no process more.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use synprov::plan::change::Cause;
 use synprov::plan::step::Action;
@@ -79,6 +81,42 @@ fn an_option_of_one_worker_restarts_that_worker_alone() {
         world.apply(&plan);
         world.assert_settled();
     }
+}
+
+/// Whom Synapse is asked about on each host, as `hs1: client sync`.
+fn asked_about(world: &World) -> Vec<String> {
+    let plan = world.plan();
+    assert_valid(world, &plan);
+    let checks = plan.steps.iter().filter_map(|step| {
+        let Action::CheckRoutes { check, .. } = &step.action else { return None };
+        assert!(check.main.iter().any(|path| path.ends_with("/conf/config.yaml")), "{check:?}");
+        let names: BTreeSet<&str> = check.processes.iter().map(|(name, _)| name.as_str()).collect();
+        Some(format!("{}: {}", step.host, names.into_iter().collect::<Vec<_>>().join(" ")))
+    });
+    checks.collect()
+}
+
+#[test]
+fn synapse_is_asked_again_about_whom_a_change_concerns() {
+    let media = format!("{SMALL}  media: {{hosts: {{hs1: 1}}, handles: [media]}}\n");
+    let all = ["hs1: client main media persister", "hs2: main sender sync"];
+    for (from, to, expected) in [
+        // Its own file, and its own log configuration.
+        ("10K", "20K", vec!["hs1: client"]),
+        ("handles: [sync]", "handles: [sync], logging: {to: journald, level: DEBUG}", vec!["hs2: sync"]),
+        // A file of all of them.
+        ("report_stats: false", "report_stats: false, max_event_delay_duration: 1d", all.to_vec()),
+        // Other routes.
+        ("handles: [client_reader]", "handles: [client_reader, event_sending]", all.to_vec()),
+    ] {
+        let mut world = World::model(&media);
+        world.becomes(&media.replace(from, to));
+        assert_eq!(asked_about(&world), expected, "{to}\n{}", crate::tell(&world.plan()));
+    }
+    // Without a process for media main says which requests there are.
+    let mut world = World::model(SMALL);
+    world.becomes(&SMALL.replace("10K", "20K"));
+    assert_eq!(asked_about(&world), ["hs1: client main"]);
 }
 
 #[test]

@@ -79,14 +79,16 @@ pub fn assert_valid(world: &World, plan: &Plan) {
         for earlier in &plan.steps {
             match (&earlier.action, &step.action) {
                 // Validated everywhere before anything is in place anywhere.
-                (Action::Validate { .. }, Action::Swap { .. }) => before(earlier, step),
+                (Action::Validate { .. } | Action::CheckRoutes { .. }, Action::Swap { .. }) => {
+                    before(earlier, step)
+                }
                 (Action::Stage { set, .. }, Action::Swap { set: of, .. })
                     if set == of && earlier.host == step.host =>
                 {
                     before(earlier, step)
                 }
-                (Action::Stage { set, .. }, Action::Validate { set: of, .. })
-                    if set == of && earlier.host == step.host =>
+                (Action::Stage { set, .. }, then)
+                    if validates(then) == Some(*set) && earlier.host == step.host =>
                 {
                     before(earlier, step)
                 }
@@ -96,7 +98,10 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                     before(earlier, step)
                 }
                 // What is refused leaves nothing behind where units are.
-                (Action::Validate { .. }, Action::MakeDirectories { directories })
+                (
+                    Action::Validate { .. } | Action::CheckRoutes { .. },
+                    Action::MakeDirectories { directories },
+                )
                     if directories.iter().any(|made| made.path.contains(".service.d")) =>
                 {
                     before(earlier, step)
@@ -124,8 +129,10 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                     | Action::GenerateSecret { .. }
                     | Action::PutSecret { .. },
                 ) if earlier.host == step.host => assert!(!all[step.id].contains(&earlier.id)),
-                (Action::BuildVenv { .. }, Action::Stage { .. } | Action::Validate { .. })
-                    if earlier.host == step.host =>
+                (
+                    Action::BuildVenv { .. },
+                    Action::Stage { .. } | Action::Validate { .. } | Action::CheckRoutes { .. },
+                ) if earlier.host == step.host =>
                 {
                     before(earlier, step)
                 }
@@ -184,12 +191,10 @@ pub fn assert_valid(world: &World, plan: &Plan) {
             }
         }
         if let Action::Swap { set, .. } = &step.action {
-            let validates = !matches!(set, FileSet::Plain | FileSet::Redis);
-            let validated = plan.steps.iter().any(|other| {
-                matches!(&other.action, Action::Validate { set: of, .. } if of == set)
-                    && other.host == step.host
-            });
-            assert_eq!(validated, validates, "set {} on {}", set.name(), step.host);
+            let here = plan.steps.iter().filter(|other| other.host == step.host);
+            let validated = here.filter(|other| validates(&other.action) == Some(*set)).count();
+            let wanted = usize::from(!matches!(set, FileSet::Plain | FileSet::Redis));
+            assert_eq!(validated, wanted, "set {} on {}", set.name(), step.host);
         }
         if matches!(&step.action, Action::Swap { set: FileSet::Systemd, .. }) {
             assert!(
@@ -199,6 +204,15 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 "unit files swapped and not read"
             );
         }
+    }
+}
+
+/// The set whose files this has their own program look at.
+fn validates(action: &Action) -> Option<FileSet> {
+    match action {
+        Action::Validate { set, .. } => Some(*set),
+        Action::CheckRoutes { .. } => Some(FileSet::Synapse),
+        _ => None,
     }
 }
 

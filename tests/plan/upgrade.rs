@@ -165,13 +165,12 @@ fn every_process_is_checked_with_the_new_release_before_anything_is_put_in_place
     let swap = first(&|action| matches!(action, Action::Swap { .. }));
     for host in ["hs1", "hs2"] {
         let checked = plan.steps.iter().position(|step| {
-            let Action::Validate { set: FileSet::Synapse, synapse: Some(check), .. } = &step.action else {
-                return false;
-            };
+            let Action::CheckRoutes { check, .. } = &step.action else { return false };
+            let mut here = world.topology.instances.iter().filter(|one| one.host == host);
             step.host == host
+                && step.why.contains("has to accept the configuration of every process")
                 && check.python.starts_with("/opt/matrix/venvs/1.163.2-")
-                && check.processes.len()
-                    == world.topology.instances.iter().filter(|one| one.host == host).count()
+                && here.all(|one| check.processes.iter().any(|(name, _)| *name == one.name))
         });
         assert!(checked.is_some_and(|at| at < swap), "{host}: {}", crate::tell(&plan));
     }

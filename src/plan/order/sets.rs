@@ -7,6 +7,10 @@ use super::super::{Considered, upgrade};
 use super::{Builder, UNIT_FILES, addresses, outdated, why};
 use crate::resource::{Body, FileSet};
 
+const ACCEPTED: &str = "nothing that its own program refuses is put in place";
+const ACCEPTS: &str = "has to accept the configuration of every process";
+const SERVES: &str = "serve every request where it goes";
+
 impl<'a> Builder<'a, '_> {
     pub(super) fn files(&self, host: &str, set: FileSet) -> Vec<(&'a Considered<'a>, StagedFile)> {
         self.changed(host)
@@ -30,11 +34,13 @@ impl<'a> Builder<'a, '_> {
 
     pub(super) fn stage_and_validate(&mut self) {
         for host in self.hosts() {
+            let routes = self.routes_check(&host);
             for set in FileSet::ALL {
                 let files = self.files(&host, set);
                 let gone: Vec<String> = self.gone(&host, set).into_iter().map(|(path, _)| path).collect();
+                let validates = set != FileSet::Synapse || routes.is_none();
                 if files.is_empty() && gone.is_empty() {
-                    if set == FileSet::Synapse {
+                    if set == FileSet::Synapse && validates {
                         self.accepts(&host);
                     }
                     continue;
@@ -44,16 +50,13 @@ impl<'a> Builder<'a, '_> {
                 let files: Vec<StagedFile> = files.into_iter().map(|(_, file)| file).collect();
                 let action = Action::Stage { set, files: files.clone(), gone: gone.clone() };
                 self.push(&host, action, reason, Vec::new());
-                if let Some(action) = self.validation(&host, set, &files, &gone) {
-                    self.push(
-                        &host,
-                        action,
-                        "nothing that its own program refuses is put in place",
-                        Vec::new(),
-                    );
+                if validates && let Some(action) = self.validation(&host, set, &files, &gone) {
+                    self.push(&host, action, ACCEPTED, Vec::new());
                 }
             }
-            self.check_routes(&host);
+            if let Some((action, why, completes)) = routes {
+                self.push(&host, action, why, completes);
+            }
         }
     }
 
@@ -61,34 +64,61 @@ impl<'a> Builder<'a, '_> {
     fn accepts(&mut self, host: &str) {
         let topology = self.input.topology;
         let runs = topology.instances.iter().any(|instance| instance.host == host);
-        if !runs || upgrade::of_host(self.input, self.input.facts[host]).is_none() {
+        if !runs || !self.upgrades(host) {
             return;
         }
-        let why = format!("Synapse {} has to accept the configuration of every process", topology.version);
         if let Some(action) = self.validation(host, FileSet::Synapse, &[], &[]) {
-            self.push(host, action, why, Vec::new());
+            self.push(host, action, format!("Synapse {} {ACCEPTS}", topology.version), Vec::new());
         }
     }
 
-    /// After the venv, the routes or the configuration changed: what Synapse registers follows from these.
-    fn check_routes(&mut self, host: &str) {
+    fn upgrades(&self, host: &str) -> bool {
+        upgrade::of_host(self.input, self.input.facts[host]).is_some()
+    }
+
+    /// After the venv, the routes or the configuration changed: what Synapse registers follows from these. With it
+    /// why, and what is checked then.
+    fn routes_check(&self, host: &str) -> Option<(Action, String, Vec<String>)> {
         let here = |one: &&Considered<'_>| {
             one.resource.address.host == host && matches!(one.resource.body, Body::Routes { .. })
         };
-        let Some(one) = self.considered.iter().find(here) else { return };
+        let one = self.considered.iter().find(here)?;
         let files: Vec<StagedFile> =
             self.files(host, FileSet::Synapse).into_iter().map(|(_, file)| file).collect();
         if one.change.is_none() && files.is_empty() {
-            return;
+            return None;
         }
         let topology = self.input.topology;
-        let action = Action::CheckRoutes {
-            over: overlaid(files.iter().map(|file| file.path.as_str())),
-            check: topology.routes_check(host),
-            version: topology.version.to_string(),
+        let some = self.concerned(host, &files).filter(|_| one.change.is_none());
+        let check = match some {
+            Some(names) => topology.routes_check_of(host, &names),
+            None => topology.routes_check(host),
         };
-        let completes = one.change.iter().map(|change| change.address.clone()).collect();
-        self.push(host, action, "no request may go to a process that does not serve it", completes);
+        let over = overlaid(files.iter().map(|file| file.path.as_str()));
+        let action = Action::CheckRoutes { over, check, version: topology.version.to_string() };
+        let why = match (files.is_empty(), self.upgrades(host)) {
+            (_, true) => format!("Synapse {} {ACCEPTS}, and to {SERVES}", topology.version),
+            (false, false) => format!("Synapse has to accept them, and to {SERVES}"),
+            (true, false) => format!("Synapse has to {SERVES}"),
+        };
+        Some((action, why, one.change.iter().map(|change| change.address.clone()).collect()))
+    }
+
+    /// Processes whose own files these are, and who starts again. `None`: a file is of all of them. What is in place
+    /// and stays was checked when it was put there.
+    fn concerned(&self, host: &str, files: &[StagedFile]) -> Option<BTreeSet<&'a str>> {
+        let topology = self.input.topology;
+        let readers = files.iter().map(|file| topology.only_reader(host, &file.path));
+        let mut names: BTreeSet<&str> =
+            readers.map(|reader| Some(reader?.name.as_str())).collect::<Option<_>>()?;
+        let starts = |unit: &str| {
+            self.changed(host)
+                .iter()
+                .any(|one| matches!(&one.resource.body, Body::Service { unit: of, .. } if of == unit))
+        };
+        let here = topology.instances.iter().filter(|instance| instance.host == host);
+        names.extend(here.filter(|one| starts(&one.unit)).map(|one| one.name.as_str()));
+        Some(names)
     }
 
     /// Files that leave with a set: nginx reads whole directories, and must not see old and new together.
