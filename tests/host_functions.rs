@@ -827,6 +827,42 @@ fn postgresql_runs_when_its_clusters_do() {
     assert!(!said.contains("inactive") && !said.contains("postgresql@"), "{said}");
 }
 
+/// A restart of `it.service` by a stand-in for systemctl: `restart` is what that does, `state` what it says then.
+fn restarted(scratch: &Scratch, restart: &str, state: &str) -> (bool, String) {
+    scratch.run(&format!(
+        "systemctl() {{ case $1 in restart) {restart};; show) echo look >> looks; state={state}; \
+           [[ -e done ]] || state=activating; printf 'ActiveState=%s\\nInvocationID=new\\nMainPID=1\\n' $state;; esac; }}
+         unmet() {{ :; }}; children() {{ echo 1@5; }}; explain() {{ echo \"explained $1\"; }}
+         exec {{lock}}< run {{records}}< run; began=${{EPOCHREALTIME/./}}
+         restart_unit it.service; await it.service old 20; status=$?
+         echo \"status $status looks $(wc -l < looks) soon $(((${{EPOCHREALTIME/./}} - began) / 100000))\"",
+    ))
+}
+
+#[test]
+fn a_restart_is_waited_for_without_looking_all_the_time() {
+    let scratch = Scratch::new("restart");
+    let (_, said) = restarted(&scratch, "sleep 2.4; touch done", "active");
+    let numbers: Vec<u32> =
+        said.lines().last().unwrap().split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [status, looks, tenths] = numbers[..] else { panic!("{said}") };
+    assert!(said.contains("started\tit.service\tnew\t5\t") && status == 0, "{said}");
+    // One before, one a second, one when it is over; and that at once.
+    assert!((2..=4).contains(&looks) && (24..29).contains(&tenths), "{said}");
+    // What systemd refuses is said in its words, and not waited for.
+    let scratch = Scratch::new("masked");
+    let masked = "touch done; echo 'Failed to restart it.service: Unit it.service is masked.' >&2; return 1";
+    let (_, said) = restarted(&scratch, masked, "inactive");
+    assert!(said.contains("Unit it.service is masked") && said.contains("explained it.service"), "{said}");
+    assert!(said.lines().last().unwrap().starts_with("status 1 "), "{said}");
+    // One that fails at first and is started again by systemd counts, as does one nobody told the end of.
+    for restart in ["touch done; echo 'Job for it.service failed.' >&2; return 1", "touch done; kill -9 $BASHPID"] {
+        let scratch = Scratch::new("again");
+        let (_, said) = restarted(&scratch, restart, "active");
+        assert!(said.lines().last().unwrap().starts_with("status 0 "), "{said}");
+    }
+}
+
 #[test]
 fn a_unit_without_a_process_has_no_children_and_nobody_complains() {
     let scratch = Scratch::new("childless");

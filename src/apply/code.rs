@@ -297,7 +297,7 @@ impl Frame {
     fn restart(&mut self, service: &Startable) {
         let unit = shell(&service.unit);
         self.code.push_str(&format!("old=$(property {unit} InvocationID) || exit 1\n"));
-        self.call(["systemctl", "restart", "--no-block", "--", &service.unit]);
+        self.call(["restart_unit", &service.unit]);
         self.await_ready(service, "\"$old\"");
     }
 

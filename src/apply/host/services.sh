@@ -25,10 +25,38 @@ explain() { # UNIT: why it does not run, in its own last words
     return 1
 }
 
+# What systemd says when a restart is over: await then looks at once, and does not take the time to look before.
+job=''
+
+restart_unit() { # UNIT
+    exec {job}< <(exec {lock}>&- {records}>&- {out}>&-; systemctl restart -- "$1" 2>&1; echo "status $?")
+}
+
+# Waits for a moment, or until the restart is over. What systemd said of one that it refused stays in `refused`.
+pause() {
+    local line
+    local -i status
+    [[ -n $job ]] || { sleep 0.1; return; }
+    while :; do
+        IFS= read -r -t 1 -u "$job" line
+        status=$?
+        # It goes on.
+        ((status <= 128)) || return 0
+        case $status/$line in
+            '0/status 0') refused='' ;;
+            0/status\ *) ;;
+            0/*) refused=$line; continue ;;
+        esac
+        break
+    done
+    exec {job}<&-
+    job=''
+}
+
 # Waits until a unit is active with another InvocationID than OLD and all conditions hold.
 # Conditions are words KIND=VALUE: health=A:P listens=A:P redis=A:P reaches=A:P
 await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
-    local unit=$1 old=$2 condition value missing='' line state invocation pid restarts
+    local unit=$1 old=$2 condition value missing='' line state invocation pid restarts refused=''
     local -i limit=$3 began=$SECONDS first=-1 told=$SECONDS
     shift 3
     while :; do
@@ -44,6 +72,10 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
         missing='systemd says active'
         case $state in
             failed) explain "$unit"; return 1 ;;
+            inactive)
+                # One that is masked, or waits in vain for another unit.
+                [[ -z $refused || -n $job ]] || { complain "$refused"; explain "$unit"; return 1; }
+                ;;
             active) [[ $invocation != "$old" ]] && missing='' ;;
         esac
         if ((${restarts:-0} >= first + 2)); then
@@ -79,7 +111,7 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
             told=$SECONDS
             answer waiting "$unit" "$((SECONDS - began)) s: until $missing"
         fi
-        sleep 0.1
+        pause
     done
 }
 
