@@ -129,7 +129,8 @@ def answered():
     until = time.monotonic() + 120
     while time.monotonic() < until:
         try:
-            with urllib.request.urlopen(f"http://{ADDRESS}/_matrix/client/versions", timeout=5) as answer:
+            asked = urllib.request.Request(f"http://{ADDRESS}/_matrix/client/versions", headers={"Host": "bench.example"})
+            with urllib.request.urlopen(asked, timeout=5) as answer:
                 if answer.status == 200:
                     return
         except OSError:

@@ -3,8 +3,9 @@
 # network: each kind of process is built from its real configuration over an empty SQLite database in
 # memory, its HTTP listeners are caught before they listen, and what hangs below them is written out.
 #
-# Arguments: JSON [main's configuration paths, [[name, [configuration path, ...]], ...]] (the
-# configuration as it stands or as it is laid over); a directory of Python modules, or nothing.
+# Arguments: JSON [main's configuration paths, whether main is asked too, [[name, [configuration path,
+# ...]], ...]], processes of this host (the configuration as it stands or as it is laid over); a
+# directory of Python modules, or nothing.
 # Output: for each kind of process a line of JSON
 #     {"processes": [NAME, ...], "served": [[WHERE, METHODS, PATTERN], ...]}
 # in the order in which Synapse tries the patterns. WHERE is where the resource hangs, METHODS are
@@ -66,9 +67,11 @@ def catch(*arguments, **named):
 _base.listen_http = homeserver.listen_http = catch
 
 
-def load(paths):
-    """A process' configuration, accepted by Synapse."""
+def load(paths, here):
+    """A process' configuration, accepted by Synapse. One that runs elsewhere has its log configuration there."""
     config = HomeServerConfig.load_config("synprov", [word for path in paths for word in ("--config-path", path)])
+    if not here:
+        return config
     log = config.worker.worker_log_config or config.logging.log_config
     if not log or not os.path.isfile(log):
         raise ValueError("log configuration %s does not exist" % log)
@@ -151,11 +154,13 @@ def kind(paths):
 
 
 def main():
-    main_paths, processes = json.loads(sys.argv[1])
+    main_paths, asks_main, processes = json.loads(sys.argv[1])
+    asked = [("main", main_paths, False)] if asks_main else []
+    asked += [(name, paths, True) for name, paths in processes]
     groups, unread = {}, {}
-    for name, paths in processes:
+    for name, paths, here in asked:
         try:
-            groups.setdefault(kind(paths), []).append((name, paths))
+            groups.setdefault(kind(paths), []).append((name, paths, here))
         except Exception as error:
             # Most likely of a file that all of them share.
             unread.setdefault(str(error), (error, []))[1].append(name)
@@ -165,8 +170,8 @@ def main():
         lone = os.path.join(directory, "lone.yaml")
         with open(lone, "w") as file:
             json.dump({"enable_media_repo": True, "media_store_path": os.path.join(directory, "media")}, file)
-        kinds = [([], [("main", main_paths + [lone])])]
-        kinds += [([name for name, _ in group], group) for group in groups.values()]
+        kinds = [([], [("main", main_paths + [lone], False)])]
+        kinds += [([name for name, *_ in group], group) for group in groups.values()]
         good = tell(kinds, directory)
     sys.exit(bool(unread) or not good)
 
@@ -207,9 +212,9 @@ def answer(names, group, path):
         configs = []
         # What Synapse warns of in a configuration is for the log of an apply.
         logging.disable(logging.NOTSET)
-        for name, paths in group:
+        for name, paths, here in group:
             try:
-                configs.append(load(paths))
+                configs.append(load(paths, here))
             except BaseException as error:
                 complain([name], error)
         logging.disable(logging.CRITICAL)

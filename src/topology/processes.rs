@@ -19,7 +19,10 @@ pub struct SynapseCheck {
     /// Configuration paths of main, wherever it runs: every host has its configuration.
     #[serde(default)]
     pub main: Vec<String>,
-    /// Process name to its configuration paths, in order.
+    /// Whether main is asked too, though it is elsewhere or nothing of it changes.
+    #[serde(default)]
+    pub asks_main: bool,
+    /// Process of this host to its configuration paths, in order.
     pub processes: Vec<(String, Vec<String>)>,
     /// Directory of the admin's own Python modules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,9 +30,9 @@ pub struct SynapseCheck {
 }
 
 impl SynapseCheck {
-    /// What [`super::registered::SCRIPT`] is told, as JSON: main's paths, the processes.
+    /// What [`super::registered::SCRIPT`] is told, as JSON.
     pub fn asked(&self) -> String {
-        serde_json::json!([self.main, self.processes]).to_string()
+        serde_json::json!([self.main, self.asks_main, self.processes]).to_string()
     }
 }
 
@@ -41,6 +44,7 @@ impl Topology {
             python: format!("{}/bin/python", self.venv.path),
             user: self.user.clone(),
             main: self.main().map(|main| self.configuration_paths(main).1).unwrap_or_default(),
+            asks_main: false,
             processes: here.map(|instance| self.configuration_paths(instance)).collect(),
             modules: self.modules(),
         }
@@ -48,20 +52,17 @@ impl Topology {
 
     /// Of the routes: for main, wherever it runs, and the processes of one host.
     pub fn routes_check(&self, host: &str) -> SynapseCheck {
-        let mut check = self.synapse_check(host);
-        if let Some(main) = self.instances.first().filter(|main| main.host != host) {
-            check.processes.insert(0, self.configuration_paths(main));
-        }
-        check
+        let asks_main = self.main().is_some_and(|main| main.host != host);
+        SynapseCheck { asks_main, ..self.synapse_check(host) }
     }
 
     /// The same for some of the processes of a host: all requests that a lone main would serve are held against them.
     /// Without a process for media it is up to main which these are.
     pub fn routes_check_of(&self, host: &str, names: &BTreeSet<&str>) -> SynapseCheck {
         let media = self.instances.iter().any(|instance| instance.app == App::MediaRepository);
-        let main = self.main().filter(|_| !media).map(|main| main.name.as_str());
-        let mut check = self.routes_check(host);
-        check.processes.retain(|(name, _)| names.contains(name.as_str()) || main == Some(name));
+        let main = self.main().is_some_and(|main| names.contains(main.name.as_str()));
+        let mut check = SynapseCheck { asks_main: !media && !main, ..self.synapse_check(host) };
+        check.processes.retain(|(name, _)| names.contains(name.as_str()));
         check
     }
 

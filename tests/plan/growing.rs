@@ -90,7 +90,8 @@ fn asked_about(world: &World) -> Vec<String> {
     let checks = plan.steps.iter().filter_map(|step| {
         let Action::CheckRoutes { check, .. } = &step.action else { return None };
         assert!(check.main.iter().any(|path| path.ends_with("/conf/config.yaml")), "{check:?}");
-        let names: BTreeSet<&str> = check.processes.iter().map(|(name, _)| name.as_str()).collect();
+        let here = check.processes.iter().map(|(name, _)| name.as_str());
+        let names: BTreeSet<&str> = here.chain(check.asks_main.then_some("main")).collect();
         Some(format!("{}: {}", step.host, names.into_iter().collect::<Vec<_>>().join(" ")))
     });
     checks.collect()
