@@ -856,7 +856,9 @@ fn a_restart_is_waited_for_without_looking_all_the_time() {
     assert!(said.contains("Unit it.service is masked") && said.contains("explained it.service"), "{said}");
     assert!(said.lines().last().unwrap().starts_with("status 1 "), "{said}");
     // One that fails at first and is started again by systemd counts, as does one nobody told the end of.
-    for restart in ["touch done; echo 'Job for it.service failed.' >&2; return 1", "touch done; kill -9 $BASHPID"] {
+    for restart in
+        ["touch done; echo 'Job for it.service failed.' >&2; return 1", "touch done; kill -9 $BASHPID"]
+    {
         let scratch = Scratch::new("again");
         let (_, said) = restarted(&scratch, restart, "active");
         assert!(said.lines().last().unwrap().starts_with("status 0 "), "{said}");

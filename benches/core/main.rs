@@ -205,7 +205,11 @@ fn instructions(workers: usize, phase: &str) -> u64 {
     let this = std::env::current_exe().expect("a program");
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"]);
-    valgrind.arg(format!("--toggle-collect={COUNTED}")).arg(this).args([&workers.to_string(), phase, COUNTING]);
+    valgrind.arg(format!("--toggle-collect={COUNTED}")).arg(this).args([
+        &workers.to_string(),
+        phase,
+        COUNTING,
+    ]);
     let output = valgrind.output().expect("valgrind is installed: make bench does it");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");

@@ -101,11 +101,7 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 (
                     Action::Validate { .. } | Action::CheckRoutes { .. },
                     Action::MakeDirectories { directories },
-                )
-                    if directories.iter().any(|made| made.path.contains(".service.d")) =>
-                {
-                    before(earlier, step)
-                }
+                ) if directories.iter().any(|made| made.path.contains(".service.d")) => before(earlier, step),
                 (Action::MakeDirectories { .. }, Action::Swap { set: FileSet::Systemd, .. })
                     if earlier.host == step.host =>
                 {
@@ -132,10 +128,7 @@ pub fn assert_valid(world: &World, plan: &Plan) {
                 (
                     Action::BuildVenv { .. },
                     Action::Stage { .. } | Action::Validate { .. } | Action::CheckRoutes { .. },
-                ) if earlier.host == step.host =>
-                {
-                    before(earlier, step)
-                }
+                ) if earlier.host == step.host => before(earlier, step),
                 // Nothing starts before what it reads is in place and systemd has read it.
                 (Action::Swap { set, .. }, _)
                     if !units.is_empty()
