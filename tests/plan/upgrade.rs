@@ -5,7 +5,6 @@ use synprov::facts::host::Holds;
 use synprov::plan::Plan;
 use synprov::plan::backup::{Destination, Kept};
 use synprov::plan::step::Action;
-use synprov::resource::FileSet;
 use synprov::topology::catalogue::Catalogue;
 use synprov::version::Version;
 
