@@ -11,6 +11,7 @@ use std::process::Command;
 
 use synprov::apply::script::SCRIPT as APPLY;
 use synprov::facts::gather::SCRIPT as FACTS;
+use synprov::secret::sha256_hex;
 
 /// A directory of root's own below a path that nobody else can redirect; gone when dropped.
 struct Scratch(PathBuf);
@@ -233,6 +234,51 @@ fn a_directive_is_raised_in_place_and_missing_ones_are_said() {
     assert_eq!(said, format!("directive\tworker_connections\t{}\t9\n", scratch.path("d/e").display()));
     let (ok, said) = scratch.run("raise_directive $PWD/d/c worker_processes 4");
     assert!(!ok && said.contains("worker_processes"), "{said}");
+}
+
+#[test]
+fn secrets_are_told_as_digests_that_only_who_knows_them_can_compare() {
+    let scratch = Scratch::new("digests");
+    let secrets = [("one", "a value\n"), ("two", "another"), ("three", "")];
+    let mut code = String::from("nonce=cafe; printf %s 5a17 > $state/salt; ");
+    for (name, value) in secrets {
+        std::fs::write(scratch.path(name), value).unwrap();
+        code += &format!("secrets+=('{name}'$'\\t'\"$PWD/{name}\"); ");
+    }
+    symlink("one", scratch.path("link")).unwrap();
+    code += "secrets+=('link'$'\\t'\"$PWD/link\" 'gone'$'\\t'\"$PWD/gone\"); probe_secrets";
+    let expected = |salted: bool| -> String {
+        let line = |(name, value): &(&str, &str)| {
+            let sum = sha256_hex(value.as_bytes());
+            let revision = if salted {
+                sha256_hex(format!("5a17{sum}").as_bytes())[..16].to_owned()
+            } else {
+                "-".to_owned()
+            };
+            format!("secret\t{name}\t{}\t{revision}\n", sha256_hex(format!("cafe{sum}\n").as_bytes()))
+        };
+        secrets.iter().map(line).collect()
+    };
+    assert_eq!(scratch.run(&code), (true, expected(true)));
+    // A host that has none yet.
+    assert_eq!(
+        scratch.run(&code.replace("> $state/salt", "> $state/salt; rm $state/salt")),
+        (true, expected(false))
+    );
+}
+
+#[test]
+fn what_is_asked_and_told_arrives_field_by_field() {
+    let scratch = Scratch::new("asked");
+    let (_, said) = scratch.run(
+        "read_request $'mode\\tfacts\\nunit\\ta.service\\nready\\ta.service\\t\\nready\\ta.service\\tlistens=1:2\\nsetting\\t*\\nsecret\\tn\\t/p\\nend\\nunit\\tlate\\n'; \
+         echo \"$? $mode|${units[*]}|${ready[a.service]}|${settings[*]}|${secrets[*]}|${paths[*]}\"; \
+         read_request $'mode\\tfacts\\n'; echo $?; read_request $'what\\n'; echo $?; \
+         f() { local -a notes=(); note a 'b c' '*'; note; note d; tell; }; f; (f; tell) | wc -l",
+    );
+    let expected = "0 facts|a.service|listens=1:2\t|*|n\t/p|/p\n\
+        error\trequest: cut short\n1\nerror\trequest: unknown line what\n1\na\tb c\t*\n\nd\n3\n";
+    assert_eq!(said, expected);
 }
 
 #[test]

@@ -172,43 +172,55 @@ def main():
             json.dump({"enable_media_repo": True, "media_store_path": os.path.join(directory, "media")}, file)
         kinds = [([], [("main", main_paths + [lone], False)])]
         kinds += [([name for name, *_ in group], group) for group in groups.values()]
-        good = tell(kinds, directory)
+        good = tell(kinds)
     sys.exit(bool(unread) or not good)
 
 
-def tell(kinds, directory):
+def tell(kinds):
     # Synapse keeps some of what it registers in globals: each kind gets a process of its own.
     limit = min(4, len(os.sched_getaffinity(0)))
-    running, good = 0, True
+    running, states, ends = {}, {}, []
+
+    def wait():
+        pid, status = os.wait()
+        states[running.pop(pid)] = status
+
     for at, (names, group) in enumerate(kinds):
-        if running == limit:
-            good, running = os.wait()[1] == 0 and good, running - 1
-        if os.fork() == 0:
-            answer(names, group, os.path.join(directory, str(at)))
-        running += 1
-    for _ in range(running):
-        good = os.wait()[1] == 0 and good
+        if len(running) == limit:
+            wait()
+        out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+", errors="replace")
+        child = os.fork()
+        if child == 0:
+            answer(names, group, out, err)
+        running[child] = at
+        ends.append((out, err))
+    while running:
+        wait()
     said = set()
-    for at in range(len(kinds)):
+    for at, (out, err) in enumerate(ends):
+        out.seek(0)
+        err.seek(0)
+        if os.WIFSIGNALED(states[at]):
+            # It could not say so itself.
+            names = [name for name, *_ in kinds[at][1]]
+            complain(names, ChildProcessError("killed by signal %d; is there enough memory?" % os.WTERMSIG(states[at])))
         # Synapse warns of the shared configuration once for each process.
-        with open(os.path.join(directory, "%d.err" % at), errors="replace") as file:
-            for line in file:
-                if line not in said:
-                    said.add(line)
-                    sys.stderr.write(line)
+        for line in err:
+            if line not in said:
+                said.add(line)
+                sys.stderr.write(line)
         sys.stderr.flush()
-        with open(os.path.join(directory, "%d.out" % at)) as file:
-            sys.stdout.write(file.read())
+        sys.stdout.write(out.read())
         sys.stdout.flush()
-    return good
+    return not any(states.values())
 
 
-def answer(names, group, path):
+def answer(names, group, out, err):
     """In a process of its own, which ends here."""
     status = 1
     try:
-        for end, number in (".out", 1), (".err", 2):
-            os.dup2(os.open(path + end, os.O_WRONLY | os.O_CREAT, 0o600), number)
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
         configs = []
         # What Synapse warns of in a configuration is for the log of an apply.
         logging.disable(logging.NOTSET)

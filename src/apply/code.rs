@@ -6,7 +6,7 @@ use super::frame::Frame;
 use super::quote::{QuoteError, render, shell};
 use crate::inventory::Installer;
 use crate::plan::backup::{Destination, Kept};
-use crate::plan::step::{Action, MediaProbe, SecretFile, StagedFile, Startable};
+use crate::plan::step::{Action, MediaProbe, SecretFile, StagedFile, Startable, SynapseCheck};
 use crate::resource::{FileSet, Ready};
 use crate::secret::Secret;
 use crate::topology::registered::SCRIPT;
@@ -79,35 +79,26 @@ impl Frame {
                 }
             }
             Action::Validate { set, over, synapse, files, links } => {
-                let over = over.iter().map(String::as_str);
+                let directories = over.iter().map(String::as_str);
                 match (set, synapse) {
-                    (FileSet::Nginx, _) => self.call(["validate_nginx"].into_iter().chain(over)),
+                    (FileSet::Nginx, _) => self.call(["validate_nginx"].into_iter().chain(directories)),
                     (FileSet::Systemd, _) => {
                         let units = files.iter().map(String::as_str);
-                        self.call(["validate_systemd"].into_iter().chain(over).chain(["--"]).chain(units));
+                        let words = ["validate_systemd"].into_iter().chain(directories);
+                        self.call(words.chain(["--"]).chain(units));
                     }
                     (FileSet::Haproxy, _) => {
                         let files = files.iter().map(String::as_str);
                         let links = links.iter().flat_map(|(to, at)| [to.as_str(), at.as_str()]);
-                        let words = ["validate_haproxy"].into_iter().chain(over);
+                        let words = ["validate_haproxy"].into_iter().chain(directories);
                         self.call(words.chain(["--"]).chain(files).chain(["--"]).chain(links));
                     }
-                    (FileSet::Synapse, Some(check)) => {
-                        let processes = serde_json::to_string(&check.processes).unwrap_or_default();
-                        let modules = check.modules.as_deref().unwrap_or_default();
-                        let words = ["validate_synapse", &check.user, &check.python, &processes, modules];
-                        self.call(words.into_iter().chain(over));
-                    }
+                    (FileSet::Synapse, Some(check)) => self.ask_synapse("validate_synapse", check, over),
                     _ => {}
                 }
             }
             Action::CheckRoutes { over, check, .. } => {
-                let [offset, length] = self.attach(SCRIPT.as_bytes());
-                let processes = check.asked();
-                let modules = check.modules.as_deref().unwrap_or_default();
-                let words =
-                    ["check_routes", &check.user, &check.python, &processes, modules, &offset, &length];
-                self.call(words.into_iter().chain(over.iter().map(String::as_str)));
+                self.ask_synapse("check_routes", check, over);
             }
             Action::Swap { set, files, gone, .. } => self.swap(*set, files, gone, before),
             Action::RaiseDirective { path, directive, value, .. } => {
@@ -194,6 +185,14 @@ impl Frame {
             }
         }
         Ok(())
+    }
+
+    /// A call that starts Synapse's code with the staged files laid over these directories.
+    fn ask_synapse(&mut self, call: &str, check: &SynapseCheck, over: &[String]) {
+        let [offset, length] = self.attach(SCRIPT.as_bytes());
+        let (asked, modules) = (check.asked(), check.modules.as_deref().unwrap_or_default());
+        let words = [call, &check.user, &check.python, &asked, modules, &offset, &length];
+        self.call(words.into_iter().chain(over.iter().map(String::as_str)));
     }
 
     fn venv<'a>(

@@ -45,7 +45,7 @@ pause() {
         case $status/$line in
             '0/status 0') refused='' ;;
             0/status\ *) ;;
-            0/*) refused=$line; continue ;;
+            0/*) refused=${refused:-$line}; continue ;;
         esac
         break
     done

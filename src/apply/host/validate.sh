@@ -58,48 +58,24 @@ validate_systemd() { # DIRECTORY... -- UNIT-FILE...
     fi
 }
 
-synapse_check='
-import json, os, sys
-from synapse.config.homeserver import HomeServerConfig
-import yaml
-bad = 0
-if sys.argv[2]:
-    sys.path.insert(0, sys.argv[2])
-for name, paths in json.loads(sys.argv[1]):
-    arguments = [word for path in paths for word in ("--config-path", path)]
-    try:
-        config = HomeServerConfig.load_config("synprov", arguments)
-    except BaseException as error:
-        bad = 1
-        print(f"{name}: {type(error).__name__}: {error}")
-        continue
-    log = config.worker.worker_log_config or config.logging.log_config
-    if not log or not os.path.isfile(log):
-        bad = 1
-        print(f"{name}: log configuration {log} does not exist")
-    else:
-        try:
-            yaml.safe_load(open(log))
-        except Exception as error:
-            bad = 1
-            print(f"{name}: log configuration {log}: {error}")
-sys.exit(bad)
-'
-
-validate_synapse() { # USER PYTHON PROCESSES-AS-JSON MODULES DIRECTORY...
-    local user=$1 python=$2 processes=$3 modules=$4
-    shift 4
-    in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- "$python" -I -B -c "$synapse_check" "$processes" "$modules"
-}
-
-# What each kind of process serves, said with the venv's own code; the controller holds the routes against it.
-# Its scratch directory is in memory: /tmp may be full, or not there for the user.
-check_routes() { # USER PYTHON PROCESSES-AS-JSON MODULES SCRIPT-OFFSET LENGTH DIRECTORY...
-    local user=$1 python=$2 processes=$3 modules=$4 script line
+# Whether Synapse accepts the configuration of processes, and on standard output what each kind of them serves, said
+# with the venv's own code. Its scratch directory is in memory: /tmp may be full, or not there for the user.
+ask_synapse() { # USER PYTHON ASKED-AS-JSON MODULES SCRIPT-OFFSET LENGTH DIRECTORY...
+    local user=$1 python=$2 asked=$3 modules=$4 script
     script=$(slice "$5" "$6") || return 1
     shift 6
     in_place synapse "$@" -- setpriv --reuid="$user" --regid="$user" --init-groups -- \
-        env TMPDIR=/dev/shm "$python" -I -B -c "$script" "$processes" "$modules" \
+        env TMPDIR=/dev/shm "$python" -I -B -c "$script" "$asked" "$modules"
+}
+
+validate_synapse() { # as ask_synapse
+    ask_synapse "$@" > /dev/null
+}
+
+# The controller holds the routes against what it says.
+check_routes() { # as ask_synapse
+    local line
+    ask_synapse "$@" \
         | while IFS= read -r line; do
             # A pipe takes up to 4096 bytes at once; into more of them a heartbeat or a line of the log could fall.
             while ((${#line} > 3000)); do
