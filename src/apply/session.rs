@@ -1,7 +1,7 @@
 //! One host's side of an apply: a thread that owns the conversation and turns it into events.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -14,6 +14,8 @@ use crate::secret::Secret;
 
 /// How often a quiet controller tells the host that it is still there (the host waits 60 s).
 const BEAT: Duration = Duration::from_secs(10);
+/// How long a host's thread listens to one side, the controller or the host, before it looks at the other.
+const TURN: Duration = Duration::from_millis(20);
 /// Log lines of a step that are kept for its failure message.
 const KEPT_LINES: usize = 40;
 
@@ -169,7 +171,11 @@ fn converse(
     let mut tails = Tails::new();
     let mut quitting = false;
     loop {
-        match orders.try_recv() {
+        // A host that does nothing waits for an order, one that does something says what it does: whoever listens
+        // to the one while the other comes loses a turn with each step.
+        let idle = tails.is_empty() && !quitting;
+        let (for_orders, for_words) = if idle { (TURN, Duration::ZERO) } else { (Duration::ZERO, TURN) };
+        match orders.recv_timeout(for_orders) {
             Ok(Order::Frame { id, bytes }) => {
                 tails.insert(id.clone(), VecDeque::new());
                 tracing::debug!(host = connection.name, frame = id, bytes = bytes.expose().len(), "frame");
@@ -183,7 +189,7 @@ fn converse(
                 beat = Instant::now();
             }
             Ok(Order::Leave) => return Ok(()),
-            Ok(Order::Quit) | Err(std::sync::mpsc::TryRecvError::Disconnected) if !quitting => {
+            Ok(Order::Quit) | Err(RecvTimeoutError::Disconnected) if !quitting => {
                 quitting = true;
                 conversation.send(b"quit\n")?;
                 conversation.close()?;
@@ -194,7 +200,7 @@ fn converse(
             conversation.send(b"beat\n")?;
             beat = Instant::now();
         }
-        match conversation.hear(Duration::from_millis(20))? {
+        match conversation.hear(for_words)? {
             Heard::Nothing => {}
             Heard::Line(line) => {
                 if let Some(item) = understand(&line, &mut tails)? {

@@ -177,16 +177,25 @@ probe_clusters() { # UNIT...; in the caller's array `runs` stands what is known 
     done
 }
 
-# Start times (clock ticks since boot) of the processes of a service that reloads by replacing them.
-probe_children() { # PID
+# The worker processes of a service that reloads by replacing them, as PID@START (clock ticks since boot): the
+# caller's array `found`.
+children_of() { # PID
     local child stat
-    local -a children=() fields=()
-    read -r -a children 2> /dev/null < "/proc/$1/task/$1/children"
-    for child in "${children[@]}"; do
+    local -a pids=() fields=()
+    found=()
+    read -r -a pids 2> /dev/null < "/proc/$1/task/$1/children"
+    for child in "${pids[@]}"; do
         read -r stat 2> /dev/null < "/proc/$child/stat" || continue
         read -r -a fields <<< "${stat##*) }"
-        note child "$child" "${fields[19]}"
+        found+=("$child@${fields[19]}")
     done
+}
+
+probe_children() { # PID
+    local child
+    local -a found
+    children_of "$1"
+    for child in "${found[@]}"; do note child "${child%@*}" "${child#*@}"; done
 }
 
 probe_packages() {

@@ -39,9 +39,10 @@ healthy() { # ADDRESS:PORT
 connected() { # PID ADDRESS:PORT
     local port inodes
     printf -v port '%04X' "${2##*:}"
-    inodes=$(find "/proc/$1/fd" -lname 'socket:*' -printf '%l\n' 2> /dev/null | grep -o '[0-9]*' | paste -sd '|')
+    inodes=$(find "/proc/$1/fd" -lname 'socket:*' -printf '%l|' 2> /dev/null)
+    inodes=${inodes//[^0-9|]/}
     [[ -n $inodes ]] || return 1
-    cat "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2> /dev/null | grep -qE "^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:$port 01 .* ($inodes) "
+    grep -qsE "^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:$port 01 .* (${inodes%|}) " "/proc/$1/net/tcp" "/proc/$1/net/tcp6"
 }
 
 # The first condition that does not hold, in words; nothing if all do.

@@ -5,16 +5,18 @@ property() { # UNIT PROPERTY
 }
 
 children() { # UNIT: PID@START of its worker processes
-    local pid child stat
-    local -a pids=() fields=() found=()
-    pid=$(property "$1" MainPID)
-    read -r -a pids 2> /dev/null < "/proc/$pid/task/$pid/children"
-    for child in "${pids[@]}"; do
-        read -r stat 2> /dev/null < "/proc/$child/stat" || continue
-        read -r -a fields <<< "${stat##*) }"
-        found+=("$child@${fields[19]}")
-    done
-    printf '%s\n' "${found[@]}" | sort | paste -sd ' '
+    local -a found
+    children_of "$(property "$1" MainPID)"
+    printf '%s\n' "${found[*]}"
+}
+
+newest() { # PID: when the latest of its worker processes began
+    local child
+    local -a found
+    local -i latest=0
+    children_of "$1"
+    for child in "${found[@]}"; do ((${child#*@} <= latest)) || latest=${child#*@}; done
+    ((!latest)) || printf '%s\n' "$latest"
 }
 
 explain() { # UNIT: why it does not run, in its own last words
@@ -36,7 +38,7 @@ restart_unit() { # UNIT
 pause() {
     local line
     local -i status
-    [[ -n $job ]] || { sleep 0.1; return; }
+    [[ -n $job ]] || { sleep 0.05; return; }
     while :; do
         IFS= read -r -t 1 -u "$job" line
         status=$?
@@ -87,7 +89,7 @@ await() { # UNIT OLD-INVOCATION DEADLINE-SECONDS CONDITION...
             missing=$(unmet "$pid" "$@")
         fi
         if [[ -z $missing ]]; then
-            answer started "$unit" "$invocation" "$(children "$unit" | tr ' ' '\n' | cut -d@ -f2 | sort -n | tail -n 1)" "$((SECONDS - began > 0 ? SECONDS - began : 1))"
+            answer started "$unit" "$invocation" "$(newest "${pid:-0}")" "$((SECONDS - began > 0 ? SECONDS - began : 1))"
             return 0
         fi
         if [[ $state == activating ]] && ((SECONDS - told >= 3 || (limit > 0 && SECONDS - began >= limit))); then
