@@ -654,6 +654,21 @@ fn what_runs_beside_other_steps_has_its_own_payload_and_is_waited_for() {
     assert_eq!(std::fs::read_dir(scratch.path("run")).unwrap().count(), 0, "nothing stays in memory");
 }
 
+#[test]
+fn no_beat_falls_into_what_a_probe_says() {
+    let scratch = Scratch::new("beats");
+    let (ok, said) = scratch.run(
+        r#"take_lock() { exec {lock}< run {records}< run; }; prepare_state() { :; }; read_digests() { :; }; read_record() { :; }
+        read_request() { :; }; sleep() { command sleep 0.02; }; probe() { printf half; command sleep 0.3; printf 'whole\n'; }
+        { command sleep 0.6; printf 'probe 1\nx'; command sleep 0.6; } | serve"#,
+    );
+    let beats = said.lines().filter(|line| *line == "beat").count();
+    let probes = said.lines().filter(|line| *line == "halfwhole").count();
+    assert!(ok && probes == 2 && beats > 4 && said.lines().count() == beats + probes, "{said}");
+    // They go on after the second one.
+    assert!(said.ends_with("beat\n"), "{said}");
+}
+
 /// Whole lines, whatever else writes there at the same moment.
 #[test]
 fn lines_of_two_steps_do_not_mix_in_the_record() {
@@ -878,7 +893,7 @@ fn restarted(scratch: &Scratch, restart: &str, state: &str) -> (bool, String) {
     scratch.run(&format!(
         "systemctl() {{ case $1 in restart) {restart};; show) echo look >> looks; state={state}; \
            [[ -e done ]] || state=activating; printf 'ActiveState=%s\\nInvocationID=new\\nMainPID=1\\n' $state;; esac; }}
-         unmet() {{ :; }}; children() {{ echo 1@5; }}; explain() {{ echo \"explained $1\"; }}
+         unmet() {{ :; }}; newest() {{ echo 5; }}; explain() {{ echo \"explained $1\"; }}
          exec {{lock}}< run {{records}}< run; began=${{EPOCHREALTIME/./}}
          restart_unit it.service; await it.service old 20; status=$?
          echo \"status $status looks $(wc -l < looks) soon $(((${{EPOCHREALTIME/./}} - began) / 100000))\"",
@@ -908,7 +923,7 @@ fn a_restart_is_waited_for_without_looking_all_the_time() {
         let (_, said) = restarted(&scratch, &format!("{later} {end}"), "active");
         let last = said.lines().last().unwrap();
         let looks: u32 = last.split(' ').nth(3).unwrap().parse().unwrap();
-        assert!(last.starts_with("status 0 ") && (3..20).contains(&looks), "{end}: {said}");
+        assert!(last.starts_with("status 0 ") && (3..30).contains(&looks), "{end}: {said}");
     }
 }
 
@@ -916,6 +931,21 @@ fn a_restart_is_waited_for_without_looking_all_the_time() {
 fn a_unit_without_a_process_has_no_children_and_nobody_complains() {
     let scratch = Scratch::new("childless");
     let (ok, said) =
-        scratch.run("property() { :; }; children matrix.target; probe_children 0; probe_children ''");
+        scratch.run("property() { :; }; children matrix.target; probe_children 0; newest 0; newest ''");
     assert!(ok && said.trim().is_empty(), "{said:?}");
+}
+
+#[test]
+fn the_newest_of_the_worker_processes_is_found_whatever_its_number() {
+    let scratch = Scratch::new("newest");
+    let (ok, said) = scratch.run(
+        r#"property() { echo $BASHPID; }; sleep 9 & first=$!; sleep 0.1; sleep 9 & second=$!
+        began() { local stat; read -r stat < /proc/$1/stat; set -- ${stat##*) }; echo ${20}; }
+        echo "$(began $first) $(began $second) $(newest $$)"; children_of $$; kill $first $second; echo "$first $second ${found[*]}""#,
+    );
+    let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
+    let [times, processes] = &lines[..] else { panic!("{said}") };
+    assert!(ok && times[0] != times[1] && times[1] == times[2], "{said}");
+    let of = |at: usize| format!("{}@{}", processes[at], times[at]);
+    assert!(processes[2..].contains(&of(0).as_str()) && processes[2..].contains(&of(1).as_str()), "{said}");
 }

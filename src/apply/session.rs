@@ -14,8 +14,10 @@ use crate::secret::Secret;
 
 /// How often a quiet controller tells the host that it is still there (the host waits 60 s).
 const BEAT: Duration = Duration::from_secs(10);
-/// How long a host's thread listens to one side, the controller or the host, before it looks at the other.
-const TURN: Duration = Duration::from_millis(20);
+/// How long the words of a busy host are listened to before a look at the orders: others may be for it, too.
+const BUSY: Duration = Duration::from_millis(20);
+/// How long a host that does nothing waits for orders before a look at whether it is still there.
+const IDLE: Duration = Duration::from_millis(200);
 /// Log lines of a step that are kept for its failure message.
 const KEPT_LINES: usize = 40;
 
@@ -171,10 +173,9 @@ fn converse(
     let mut tails = Tails::new();
     let mut quitting = false;
     loop {
-        // A host that does nothing waits for an order, one that does something says what it does: whoever listens
-        // to the one while the other comes loses a turn with each step.
+        // Whoever listens to one side while the other speaks loses that time with each step.
         let idle = tails.is_empty() && !quitting;
-        let (for_orders, for_words) = if idle { (TURN, Duration::ZERO) } else { (Duration::ZERO, TURN) };
+        let (for_orders, for_words) = if idle { (IDLE, Duration::ZERO) } else { (Duration::ZERO, BUSY) };
         match orders.recv_timeout(for_orders) {
             Ok(Order::Frame { id, bytes }) => {
                 tails.insert(id.clone(), VecDeque::new());

@@ -1,28 +1,22 @@
 //! What time it is, and who asks: for records of what people do.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use jiff::Timestamp;
 
-use crate::render::time::utc;
+use crate::render::time::{millisecond, utc};
 
 /// `2026-11-22 04:33:46 UTC`, now.
 pub fn utc_now() -> String {
-    utc(since_epoch().as_secs())
+    utc(seconds())
 }
 
-/// Seconds since the epoch, now.
+/// Seconds since the epoch, now; 0 for a clock that is before it.
 pub fn seconds() -> u64 {
-    since_epoch().as_secs()
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 
 /// `2026-11-22T04:33:46.123Z`, now: RFC 3339, for machines.
 pub fn rfc3339_now() -> String {
-    let now = since_epoch();
-    let text = utc(now.as_secs());
-    format!("{}.{:03}Z", text.trim_end_matches(" UTC").replace(' ', "T"), now.subsec_millis())
-}
-
-fn since_epoch() -> std::time::Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    millisecond(Timestamp::now().as_microsecond())
 }
 
 /// `root@machine`.

@@ -4,6 +4,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use jiff::civil::DateTime;
+use jiff::fmt::strtime;
+use jiff::tz::Offset;
+
 use super::conversation::{Conversation, Heard, HostError, clean};
 use super::privilege::Privilege;
 use crate::transport::Session;
@@ -52,13 +56,13 @@ pub fn read(
     take: &mut dyn FnMut(Line) -> bool,
 ) -> Result<(), HostError> {
     let mut conversation = Conversation::start(session, privilege, SCRIPT, &text(request))?;
-    let mut zone = 0;
+    let mut zone = Offset::UTC;
     loop {
         match conversation.hear(Duration::from_secs(1))? {
             Heard::Nothing => {}
             Heard::Line(line) if line == "end" => return Ok(()),
             Heard::Line(line) => match line.split_once('\t') {
-                Some(("zone", offset)) => zone = seconds_east(offset).unwrap_or(0),
+                Some(("zone", east)) => zone = offset(east).unwrap_or(Offset::UTC),
                 Some(("line", rest)) => {
                     if let Some(line) = understand(rest, request, zone)
                         && !take(line)
@@ -95,7 +99,7 @@ fn text(request: &Request) -> String {
     text
 }
 
-fn understand(rest: &str, request: &Request, zone: i64) -> Option<Line> {
+fn understand(rest: &str, request: &Request, zone: Offset) -> Option<Line> {
     let (source, text) = rest.split_once('\t')?;
     let source: usize = source.parse().ok()?;
     let (time, text) = match request.sources.get(source)? {
@@ -118,41 +122,18 @@ fn journal(line: &str) -> (Option<i64>, &str) {
 }
 
 /// `2026-11-26 18:10:11,123 - text`, as Synapse writes to a file, in the host's own time.
-fn file(line: &str, zone: i64) -> (Option<i64>, &str) {
+fn file(line: &str, zone: Offset) -> (Option<i64>, &str) {
     let split = || {
-        let stamp = line.get(..23)?;
-        let number = |from: usize, to: usize| stamp.get(from..to)?.parse::<i64>().ok();
-        let shape = stamp.bytes().enumerate().all(|(at, byte)| match at {
-            4 | 7 => byte == b'-',
-            10 => byte == b' ',
-            13 | 16 => byte == b':',
-            19 => byte == b',',
-            _ => byte.is_ascii_digit(),
-        });
-        let date = shape.then_some((number(0, 4)?, number(5, 7)?, number(8, 10)?))?;
-        let seconds = (days(date) * 24 + number(11, 13)?) * 3600 + number(14, 16)? * 60 + number(17, 19)?;
-        Some(((seconds - zone) * 1_000_000 + number(20, 23)? * 1000, line.get(23..)?))
+        let (stamp, text) = line.split_at_checked("2026-11-26 18:10:11,123".len())?;
+        let time = zone.to_timestamp(stamp.parse::<DateTime>().ok()?).ok()?;
+        Some((time.as_microsecond(), text))
     };
     split().map_or((None, line), |(time, text)| (Some(time), text.trim_start_matches(" - ")))
 }
 
-/// Days since the epoch of a civil date, counted in eras of 400 years that begin on 1 March.
-fn days((year, month, day): (i64, i64, i64)) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let of_era = year.rem_euclid(400);
-    year.div_euclid(400) * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// `+0130` in seconds.
-fn seconds_east(offset: &str) -> Option<i64> {
-    let (sign, digits) = match offset.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-", digits) => (-1, digits),
-        _ => return None,
-    };
-    let (hours, minutes) = digits.split_at_checked(2)?;
-    Some(sign * (hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60))
+/// `+0130`, as `date +%z` has it.
+fn offset(text: &str) -> Option<Offset> {
+    strtime::parse("%z", text).ok()?.offset()
 }
 
 #[cfg(test)]
@@ -161,7 +142,7 @@ mod tests {
 
     fn check(source: Source, line: &str, expected: (Option<i64>, &str)) {
         let request = Request { sources: vec![source], ..Request::default() };
-        let found = understand(&format!("0\t{line}"), &request, 3600).unwrap();
+        let found = understand(&format!("0\t{line}"), &request, offset("+0100").unwrap()).unwrap();
         assert_eq!((found.time, found.text.as_str()), expected);
     }
 
@@ -183,12 +164,15 @@ mod tests {
         );
         check(path(), "Traceback (most recent call last):", (None, "Traceback (most recent call last):"));
         check(path(), "2026-11-ä6 01:00:01,500 - x", (None, "2026-11-ä6 01:00:01,500 - x"));
+        check(path(), "2026-11-31 01:00:01,500 - x", (None, "2026-11-31 01:00:01,500 - x"));
+        let east = ["+0130", "-0200", "", "CET", "+99"].map(|text| offset(text).map(Offset::seconds));
+        assert_eq!(east, [Some(5_400), Some(-7_200), None, None, None]);
     }
 
     #[test]
     fn a_source_that_was_not_asked_for_is_not_taken() {
         let request = Request { sources: vec![Source::Unit("a".to_owned())], ..Request::default() };
-        assert_eq!(understand("1\tx", &request, 0), None);
-        assert_eq!(understand("x\tx", &request, 0), None);
+        assert_eq!(understand("1\tx", &request, Offset::UTC), None);
+        assert_eq!(understand("x\tx", &request, Offset::UTC), None);
     }
 }

@@ -1,6 +1,8 @@
 //! Reads the answer of the facts script. Whatever a host sends is data: bounded, typed, never run.
 
 use base64::Engine as _;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 use super::conversation::clean;
 use super::generation::{Stored, parse_meta};
@@ -286,28 +288,8 @@ fn property(unit: &mut UnitFact, key: &str, value: &str) {
 
 /// `Sun 2026-11-22 04:33:46.123456 UTC`, as `systemctl --timestamp=us+utc` prints it.
 fn timestamp(text: &str) -> Option<i64> {
-    let mut words = text.split(' ');
-    let (_, date, time) = (words.next()?, words.next()?, words.next()?);
-    let mut date = date.split('-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let mut clock = time.splitn(3, ':');
-    let hour: i64 = clock.next()?.parse().ok()?;
-    let minute: i64 = clock.next()?.parse().ok()?;
-    let seconds = microseconds(clock.next()?)?;
-    // A host may say anything; what is no date must not be computed with.
-    let fits = (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !fits || !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..61_000_000).contains(&seconds)
-    {
-        return None;
-    }
-    // Days from the civil calendar, counted in eras of 400 years that begin on 1 March.
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let year_of_era = year.rem_euclid(400);
-    let days =
-        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
-    Some(((days * 24 + hour) * 60 + minute) * 60_000_000 + seconds)
+    let (_, text) = text.strip_suffix(" UTC")?.split_once(' ')?;
+    Some(Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()?.as_microsecond())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::paint::Paint;
+use super::time::printed;
 use crate::facts::journal::Line;
 use crate::plan::control::select::Service;
 
@@ -62,18 +63,7 @@ const TIME: usize = 23;
 
 /// `2026-11-26 18:10:11.123`, UTC.
 fn time(micros: i64) -> String {
-    let (seconds, rest) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
-    let (days, of_day) = (seconds.div_euclid(86_400) + 719_468, seconds.rem_euclid(86_400));
-    // Civil date from days, counted in eras of 400 years that begin on 1 March.
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year_of_era + era * 400 + later;
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}", rest / 1000)
+    printed("%Y-%m-%d %H:%M:%S%.3f", micros)
 }
 
 #[cfg(test)]

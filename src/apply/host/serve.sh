@@ -17,6 +17,7 @@ beside=''
 lock=''
 records=''
 out=''
+heart=''
 
 complain() {
     printf 'synprov: %s\n' "$*"
@@ -56,6 +57,20 @@ serve() {
     take_lock || return 0
     prepare_state || { say error "cannot write $state"; return 0; }
     exec {out}>&1
+    read_digests
+    read_record
+    probe
+    begin_beats
+    serve_steps
+    # What runs beside the others has begun, and finishes as they do; a signal only ends the waiting.
+    while [[ -n $beside ]] && kill -0 "$beside" 2> /dev/null; do wait "$beside"; done
+    end_beats
+    rm -rf -- $stage $replaced $run/payload*
+}
+
+# A step may be silent for long. It says line by line what a pipe takes whole; a probe says more at once, which a
+# beat could fall into.
+begin_beats() {
     (
         exec {lock}>&- {records}>&- {out}>&-
         while kill -0 $$ 2> /dev/null; do
@@ -64,15 +79,12 @@ serve() {
             sleep 5 > /dev/null
         done
     ) < /dev/null 2> /dev/null &
-    local heart=$!
-    read_digests
-    read_record
-    probe
-    serve_steps
-    # What runs beside the others has begun, and finishes as they do; a signal only ends the waiting.
-    while [[ -n $beside ]] && kill -0 "$beside" 2> /dev/null; do wait "$beside"; done
+    heart=$!
+}
+
+end_beats() { # none comes after it
     kill "$heart" 2> /dev/null
-    rm -rf -- $stage $replaced $run/payload*
+    wait "$heart" 2> /dev/null
 }
 
 serve_steps() {
@@ -128,7 +140,9 @@ probe_again() { # REQUEST-LENGTH
     read_request "$text" || return 1
     read_digests
     read_record
+    end_beats
     probe
+    begin_beats
 }
 
 slice() { # OFFSET LENGTH: a part of the payload
