@@ -237,6 +237,69 @@ fn a_directive_is_raised_in_place_and_missing_ones_are_said() {
 }
 
 #[test]
+fn a_directive_is_raised_where_a_link_leads_to() {
+    let scratch = Scratch::new("link");
+    let (ok, said) = scratch.run(
+        "mkdir there; printf 'worker_connections 5;\\n' > there/nginx.conf; chmod 0644 there/nginx.conf
+         ln -s there/nginx.conf nginx.conf; raise_directive $PWD/nginx.conf worker_connections 9",
+    );
+    assert!(ok, "{said}");
+    assert_eq!(std::fs::read_link(scratch.path("nginx.conf")).unwrap(), Path::new("there/nginx.conf"));
+    let there = scratch.path("there/nginx.conf");
+    assert_eq!(std::fs::read_to_string(&there).unwrap(), "worker_connections 9;\n");
+    assert_eq!(mode(&there), 0o644);
+}
+
+/// `pg_hba.conf` of a stand-in for PostgreSQL that finds `fault` in it.
+fn peers(scratch: &Scratch, before: &str, fault: &str) -> (bool, String, String) {
+    std::fs::write(scratch.path("hba"), before).unwrap();
+    let (ok, said) = scratch.run(&format!(
+        "setpriv() {{ while [[ $1 == --* ]]; do shift; done; \"$@\"; }}
+         as_postgres() {{ local query; query=$(command cat); case $query in show*) echo $PWD/hba ;; *error*) printf '{fault}' ;; esac; }}
+         postgresql_peers matrix synapse 10.0.0.4/32"
+    ));
+    (ok, said, std::fs::read_to_string(scratch.path("hba")).unwrap())
+}
+
+#[test]
+fn rules_of_others_for_postgresql_stay_whatever_became_of_ours() {
+    let block = "# BEGIN synprov synapse\nhost \"synapse\" \"matrix\" 10.0.0.4/32 scram-sha-256\n# END synprov synapse\n";
+    let theirs = "local all postgres peer\n";
+    let scratch = Scratch::new("peers");
+    let (ok, said, file) =
+        peers(&scratch, &format!("# BEGIN synprov synapse\nold\n# END synprov synapse\n{theirs}"), "");
+    assert!(ok, "{said}");
+    assert_eq!(file, format!("{block}{theirs}"));
+    // Where one of our two lines is missing, or they stand the other way round, it is not known what is ours.
+    for broken in [
+        "# BEGIN synprov synapse\n",
+        "# END synprov synapse\n",
+        "# END synprov synapse\nx\n# BEGIN synprov synapse\n",
+    ] {
+        let before = format!("{broken}{theirs}");
+        let (ok, said, file) = peers(&scratch, &before, "");
+        assert!(!ok && said.contains("are no pair") && said.contains("/hba"), "{said}");
+        assert_eq!(file, before);
+    }
+    // PostgreSQL goes on with the rules that it had, and does not say so.
+    let (ok, said, _) = peers(&scratch, theirs, "7: invalid connection type");
+    assert!(
+        !ok && said.contains("does not take") && said.contains("line 7: invalid connection type"),
+        "{said}"
+    );
+}
+
+#[test]
+fn no_statistics_keep_the_password_of_a_role() {
+    let scratch = Scratch::new("role");
+    let (_, said) =
+        scratch.run("printf 'it is' > p; as_postgres() { command cat; }; postgresql_role matrix p");
+    let at = |words: &str| said.find(words).unwrap_or_else(|| panic!("{words} is missing: {said}"));
+    assert!(at("pg_stat_statements.track_utility = 'off'") < at("password E'it is'"), "{said}");
+    assert!(at("pgaudit.log = 'none'") < at("password E'it is'"), "{said}");
+}
+
+#[test]
 fn secrets_are_told_as_digests_that_only_who_knows_them_can_compare() {
     let scratch = Scratch::new("digests");
     let secrets = [("one", "a value\n"), ("two", "another"), ("three", "")];
@@ -669,12 +732,49 @@ fn no_beat_falls_into_what_a_probe_says() {
     assert!(said.ends_with("beat\n"), "{said}");
 }
 
+/// What fails with half of it written: a disk that is full.
+const FULL: &str = "cat() { command cat \"$@\" | head -c 3; return 1; }";
+
+#[test]
+fn a_full_disk_leaves_no_half_line_that_the_next_one_goes_on_in() {
+    let scratch = Scratch::new("full");
+    let (ok, said) = scratch.run(&format!(
+        "printf 'first\n' | append_to $state/record; {FULL}; ! printf 'second\n' | append_to $state/record || exit 1
+         unset -f cat; printf 'third\n' | append_to $state/record"
+    ));
+    assert!(ok, "{said}");
+    assert_eq!(std::fs::read_to_string(scratch.path("state/record")).unwrap(), "first\nthird\n");
+}
+
+#[test]
+fn half_of_a_secret_is_not_put_back() {
+    let scratch = Scratch::new("half");
+    let (_, said) = scratch.run(&format!(
+        "replaced=$PWD/replaced; answer() {{ :; }}; printf salt > $state/salt; printf 'old value' > s; printf 'new value' > $run/payload
+         {FULL}; put_secret key $PWD/s root root 0600 0 9 && echo replaced; unset -f cat; command cat s; echo
+         restore_secret key $PWD/s root root 0600 0 0; command cat s"
+    ));
+    assert_eq!(said, "old value\nold value");
+}
+
+#[test]
+fn a_controller_that_stops_within_a_frame_is_not_waited_for_without_end() {
+    let scratch = Scratch::new("frame");
+    for frame in ["step 1 20 0\\nhalf", "step 1 4 20\\ntruehalf", "probe 20\\nhalf"] {
+        let (_, said) = scratch.run(&format!(
+            "timeout() {{ shift 2; command timeout --foreground 0.3 \"$@\"; }}; probe() {{ echo probed; }}
+             {{ printf '{frame}'; command sleep 3; }} | {{ serve_steps; echo \"over $SECONDS\"; }}"
+        ));
+        assert!(said == "over 0\n" || said == "over 1\n", "{frame}: {said}");
+    }
+}
+
 /// Whole lines, whatever else writes there at the same moment.
 #[test]
 fn lines_of_two_steps_do_not_mix_in_the_record() {
     let scratch = Scratch::new("mix");
     let (ok, said) = scratch.run(
-        "lines() { for i in {1..2000}; do printf '%0100d\n' $1; done | append_lines; }
+        "lines() { for i in {1..2000}; do printf '%0100d\n' $1; done | append_to $state/record; }
          for i in {1..5}; do lines 1 & lines 2 & done; wait",
     );
     assert!(ok, "{said}");
@@ -928,6 +1028,20 @@ fn a_restart_is_waited_for_without_looking_all_the_time() {
 }
 
 #[test]
+fn a_restart_without_end_does_not_hold_its_step() {
+    let scratch = Scratch::new("endless");
+    let step = "restart_unit it.service; await it.service old 1 || exit 1";
+    let (ok, said) = scratch.run(&format!(
+        "systemctl() {{ case $1 in restart) exec sleep 20 ;; show) echo ActiveState=activating ;; esac; }}
+         explain() {{ return 1; }}; exec {{lock}}< run {{records}}< run; code='{step}'
+         printf 'step 7 %s 0\n%s' ${{#code}} \"$code\" | serve_steps; echo \"over $SECONDS\""
+    ));
+    let seconds = said.trim_end().rsplit_once("over ").and_then(|(_, text)| text.parse::<u32>().ok());
+    assert!(ok && said.contains("done\t7\t1") && seconds.is_some_and(|seconds| seconds < 9), "{said}");
+    assert!(said.contains("it.service is not ready after 1 s"), "{said}");
+}
+
+#[test]
 fn a_unit_without_a_process_has_no_children_and_nobody_complains() {
     let scratch = Scratch::new("childless");
     let (ok, said) =
@@ -941,7 +1055,7 @@ fn the_newest_of_the_worker_processes_is_found_whatever_its_number() {
     let (ok, said) = scratch.run(
         r#"property() { echo $BASHPID; }; sleep 9 & first=$!; sleep 0.1; sleep 9 & second=$!
         began() { local stat; read -r stat < /proc/$1/stat; set -- ${stat##*) }; echo ${20}; }
-        echo "$(began $first) $(began $second) $(newest $$)"; children_of $$; kill $first $second; echo "$first $second ${found[*]}""#,
+        newest $$ > newest; echo "$(began $first) $(began $second) $(< newest)"; children_of $$; kill $first $second; echo "$first $second ${found[*]}""#,
     );
     let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
     let [times, processes] = &lines[..] else { panic!("{said}") };

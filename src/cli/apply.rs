@@ -10,7 +10,7 @@ use super::hosts::survey;
 use super::load::{Loaded, StandIn, load, load_or_tell, told};
 use super::perform::{Ready, perform};
 use super::rehearse::stand_in;
-use super::rotation::rotate;
+use super::rotation::rotated;
 use super::saved_plan::{self, DELETES, Named};
 use super::several::{self, MoreArgs, Others};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs};
@@ -186,16 +186,18 @@ pub fn apply_loaded(
     saved: Option<(&Path, &Saved)>,
     output: &Output,
 ) -> Exit {
+    let values = match rotated(&loaded, &arguments.rotate, output) {
+        Ok(values) => values,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = loaded.lock.save(arguments.inventory.locked, output) {
+        return exit;
+    }
     let mut surveyed = match survey(&loaded, &arguments.hosts, output) {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };
-    if let Err(exit) = rotate(&mut surveyed, &loaded, &arguments.rotate, output) {
-        return exit;
-    }
-    if let Err(exit) = loaded.lock.save(arguments.inventory.locked, output) {
-        return exit;
-    }
+    surveyed.bring(values);
     if let Err(exit) = surveyed.aim(&loaded, &arguments.targets.target, output) {
         return exit;
     }

@@ -42,7 +42,7 @@ fn run_one(arguments: &CheckArgs, output: &Output) -> Exit {
     if !arguments.json {
         return checked(arguments, output).exit;
     }
-    output.collects();
+    output.collects(Some(&arguments.inventory.inventory));
     let Checked { exit, valid, hosts } = checked(arguments, output);
     let mut document = json!({ "valid": valid });
     if let Some(hosts) = hosts {

@@ -100,12 +100,12 @@ pub fn run(verb: Verb, arguments: &ControlArgs, output: &Output) -> Exit {
         Err(exit) => return exit,
     };
     let all = services(&loaded.topology, &loaded.resources);
-    let plan = surveyed.with_plan(&loaded, |input, plan| act(verb, &chosen, &all, input, plan));
-    output.result(&render::control::text(verb, &plan, output.color));
     if !surveyed.errors.is_empty() {
         output.talk("Nothing was done. Mend these hosts, or leave them out with --limit.\n");
         return surveyed.exit();
     }
+    let plan = surveyed.with_plan(&loaded, |input, plan| act(verb, &chosen, &all, input, plan));
+    output.result(&render::control::text(verb, &plan, output.color));
     if !plan.refusals.is_empty() {
         return Exit::Error;
     }

@@ -78,6 +78,18 @@ fn allowed(text: &str) -> Result<Allowed, String> {
     }
 }
 
+impl FirewallArgs {
+    /// A flag that only rules have a use for.
+    fn of_rules(&self) -> Option<&'static str> {
+        let given = [
+            ("--output", self.output.is_some()),
+            ("--policy", self.policy != Policy::default()),
+            ("--allow", !self.allow.is_empty()),
+        ];
+        given.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
+    }
+}
+
 /// Runs it.
 pub fn run(arguments: &FirewallArgs, output: &Output) -> Exit {
     let stand_in = match stand_in(&arguments.inventory, output) {
@@ -88,6 +100,13 @@ pub fn run(arguments: &FirewallArgs, output: &Output) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
+    if let Some(flag) = arguments.of_rules().filter(|_| arguments.format != Format::Nftables) {
+        output.error(
+            &format!("{flag} is for rules, and this is no rule"),
+            Some("say `--format nftables` as well"),
+        );
+        return Exit::Usage;
+    }
     let (reaches, mut hosts) = hosts(&loaded);
     if let Some(name) = &arguments.host {
         if !hosts.iter().any(|host| host.host == *name) {

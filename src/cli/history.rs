@@ -68,15 +68,16 @@ pub fn run(arguments: &HistoryArgs, output: &Output) -> Exit {
     if let Some(number) = arguments.show {
         listed.retain(|one| one.meta.number == number);
         if listed.is_empty() {
-            return gone(number, output);
+            // It may be kept by one that did not answer.
+            return if surveyed.errors.is_empty() { gone(number, output) } else { surveyed.exit() };
         }
     }
     if arguments.json {
-        output.result(&history::json(&listed));
+        output.result(&history::json(&listed, &surveyed.errors));
     } else if arguments.show.is_some() {
         output.result(&history::whole(&listed, output.color));
     } else {
-        output.result(&history::text(&listed, output.color));
+        output.result(&history::text(&listed, surveyed.errors.len(), output.color));
     }
     surveyed.exit()
 }

@@ -60,14 +60,18 @@ impl Surveyed {
                 output.error(&format!("--target names {pattern:?}, which nothing is called"), Some(&help));
                 Err(Exit::Usage)
             }
+            Err(NoTarget::NothingApplied) if !self.errors.is_empty() => {
+                let help = "see why they did not; one of them may be the one that remembers";
+                output.error("--target: no host that answered remembers an apply", Some(help));
+                Err(self.exit())
+            }
             Err(NoTarget::NothingApplied) => {
                 let help = "apply once without `--target`, and let main's host take part";
                 output.error(
                     "--target changes a part of what was applied, and no host remembers an apply",
                     Some(help),
                 );
-                // A host that could not be asked may be the one that remembers.
-                Err(self.exit().worse(Exit::Error))
+                Err(Exit::Error)
             }
         }
     }

@@ -1,6 +1,8 @@
 //! From the inventory's files to desired state: read, parse, resolve, expand; every finding at once.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::lock_file::LockFile;
@@ -234,18 +236,22 @@ fn registrations(inventory: &Inventory, path: &Path) -> Vec<Diagnostic> {
 
 fn read(path: &Path) -> Result<String, (String, Option<String>)> {
     let name = path.display();
-    let bytes = std::fs::read(path).map_err(|error| {
+    let mut bytes = Vec::new();
+    // What is longer is refused for its length, and need not be had whole.
+    let most = u64::try_from(inventory::MAX_BYTES).unwrap_or(u64::MAX) + 1;
+    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(|error| {
         let help = match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Some("name the inventory, or set SYNPROV_INVENTORY; inventories/ has some to copy".to_owned())
-            }
-            _ => None,
+            ErrorKind::NotFound => "name the inventory, or set SYNPROV_INVENTORY; `synprov init` writes one",
+            ErrorKind::IsADirectory => "name the file in it",
+            ErrorKind::PermissionDenied => "see who may read it, and the directories above it",
+            _ => "see whether it is a file, and whole",
         };
-        (format!("cannot read {name}: {error}"), help)
+        (format!("cannot read {name}: {error}"), Some(help.to_owned()))
     })?;
     String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        (format!("{name} is not UTF-8 text (byte {at})"), Some("save it as UTF-8".to_owned()))
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        (format!("{name} is not UTF-8 text, first in line {line}"), Some("save it as UTF-8".to_owned()))
     })
 }
 

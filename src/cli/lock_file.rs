@@ -79,25 +79,22 @@ impl LockFile {
         }
     }
 
-    /// Writes it if this run extended it: whole or not at all. `locked` forbids that.
+    /// Writes it if this run extended it: whole or not at all. `locked` forbids that. Tells why it could not.
     pub fn save(&mut self, locked: bool, output: &Output) -> Result<(), Exit> {
+        self.keep(locked).map_err(|unkept| unkept.tell(&self.path, output))
+    }
+
+    /// The same, and tells nobody.
+    pub fn keep(&mut self, locked: bool) -> Result<(), Unkept> {
         let text = inventory::lock::emit(&self.lock);
         if text == self.text || self.path.as_os_str().is_empty() {
             return Ok(());
         }
-        let name = self.path.display().to_string();
         if locked {
-            output.error(
-                &format!("{name} would have to be extended, and --locked forbids it"),
-                Some("run without --locked where people work, and commit the file"),
-            );
-            return Err(Exit::Error);
+            return Err(Unkept::Forbidden);
         }
-        if let Err(error) = self.write(&text) {
-            let help = "the lock lies beside the inventory; make its directory writable";
-            output.error(&format!("cannot write {name}: {error}"), Some(help));
-            return Err(Exit::Error);
-        }
+        // Its own words have the name of a file that only existed for a moment.
+        self.write(&text).map_err(|error| Unkept::Unwritable(error.kind().into()))?;
         self.text = text;
         Ok(())
     }
@@ -110,6 +107,34 @@ impl LockFile {
         make_readable(file.path())?;
         file.persist(&self.path).map_err(|error| error.error)?;
         Ok(())
+    }
+}
+
+/// Why an extended lock was not written.
+#[derive(Debug)]
+pub enum Unkept {
+    /// `--locked`.
+    Forbidden,
+    /// Its directory does not take it.
+    Unwritable(std::io::Error),
+}
+
+impl Unkept {
+    /// Tells the person; what that means for the run.
+    pub fn tell(&self, path: &Path, output: &Output) -> Exit {
+        let name = path.display();
+        let (summary, help) = match self {
+            Self::Forbidden => (
+                format!("{name} would have to be extended, and --locked forbids it"),
+                "run without --locked where people work, and commit the file",
+            ),
+            Self::Unwritable(error) => (
+                format!("cannot write {name}: {error}"),
+                "the lock lies beside the inventory; make its directory writable",
+            ),
+        };
+        output.error(&summary, Some(help));
+        Exit::Error
     }
 }
 

@@ -269,8 +269,15 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             // clap prints help and version to standard output, errors to standard error.
-            drop(error.print());
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let printed = error.print();
+            return match printed {
+                _ if error.use_stderr() => Exit::Usage,
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    Output::new(ColorChoice::Auto, 0).error(&output::unwritable(&error), None);
+                    Exit::Error
+                }
+                _ => Exit::Done,
+            };
         }
     };
     let output = Output::new(cli.color, cli.verbose);
@@ -291,33 +298,37 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             .log_internal_errors(false)
             .try_init(),
     );
-    match cli.command {
-        Command::Init(arguments) => init::run(arguments, &output),
-        Command::Import(arguments) => import::run(&arguments, &output),
-        Command::Check(arguments) => check::run(&arguments, &output),
-        Command::Plan(arguments) => plan::run(&arguments, &output),
-        Command::Drift(arguments) => drift::run(&arguments, &output),
-        Command::Why(arguments) => why::run(&arguments, &output),
-        Command::Show(arguments) => show::run(&arguments, &output),
-        Command::Apply(arguments) => apply::run(&arguments, &output),
-        Command::Status(arguments) => status::run(&arguments, &output),
-        Command::History(arguments) => history::run(&arguments, &output),
-        Command::Rollback(arguments) => rollback::run(&arguments, &output),
-        Command::Logs(arguments) => logs::run(&arguments, &output),
-        Command::Start(arguments) => control::run(Verb::Start, &arguments, &output),
-        Command::Stop(arguments) => control::run(Verb::Stop, &arguments, &output),
-        Command::Restart(arguments) => control::run(Verb::Restart, &arguments, &output),
-        Command::Reload(arguments) => control::run(Verb::Reload, &arguments, &output),
-        Command::Enable(arguments) => control::run(Verb::Enable, &arguments, &output),
-        Command::Disable(arguments) => control::run(Verb::Disable, &arguments, &output),
-        Command::Secrets(arguments) => secrets::run(&arguments, &output),
-        Command::Rehearse(arguments) => rehearse::run(&arguments, &output),
-        Command::Lab(arguments) => rehearse::lab(&arguments, &output),
-        Command::Graph(arguments) => graph::run(&arguments, &output),
-        Command::Firewall(arguments) => firewall::run(&arguments, &output),
-        Command::Schema(arguments) => generate::schema(&arguments, &output),
-        Command::Route(arguments) => route::run(&arguments, &output),
-        Command::Completion(arguments) => generate::completion(&arguments, &output),
-        Command::Man(arguments) => generate::man(&arguments, &output),
+    output.settled(dispatch(cli.command, &output))
+}
+
+fn dispatch(command: Command, output: &Output) -> Exit {
+    match command {
+        Command::Init(arguments) => init::run(arguments, output),
+        Command::Import(arguments) => import::run(&arguments, output),
+        Command::Check(arguments) => check::run(&arguments, output),
+        Command::Plan(arguments) => plan::run(&arguments, output),
+        Command::Drift(arguments) => drift::run(&arguments, output),
+        Command::Why(arguments) => why::run(&arguments, output),
+        Command::Show(arguments) => show::run(&arguments, output),
+        Command::Apply(arguments) => apply::run(&arguments, output),
+        Command::Status(arguments) => status::run(&arguments, output),
+        Command::History(arguments) => history::run(&arguments, output),
+        Command::Rollback(arguments) => rollback::run(&arguments, output),
+        Command::Logs(arguments) => logs::run(&arguments, output),
+        Command::Start(arguments) => control::run(Verb::Start, &arguments, output),
+        Command::Stop(arguments) => control::run(Verb::Stop, &arguments, output),
+        Command::Restart(arguments) => control::run(Verb::Restart, &arguments, output),
+        Command::Reload(arguments) => control::run(Verb::Reload, &arguments, output),
+        Command::Enable(arguments) => control::run(Verb::Enable, &arguments, output),
+        Command::Disable(arguments) => control::run(Verb::Disable, &arguments, output),
+        Command::Secrets(arguments) => secrets::run(&arguments, output),
+        Command::Rehearse(arguments) => rehearse::run(&arguments, output),
+        Command::Lab(arguments) => rehearse::lab(&arguments, output),
+        Command::Graph(arguments) => graph::run(&arguments, output),
+        Command::Firewall(arguments) => firewall::run(&arguments, output),
+        Command::Schema(arguments) => generate::schema(&arguments, output),
+        Command::Route(arguments) => route::run(&arguments, output),
+        Command::Completion(arguments) => generate::completion(&arguments, output),
+        Command::Man(arguments) => generate::man(&arguments, output),
     }
 }

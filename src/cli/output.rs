@@ -3,8 +3,9 @@
 //! With `--json` what goes wrong is said twice: to the person on standard error, and, as diagnostics, in
 //! the one document or the stream of events on standard output.
 
-use std::cell::RefCell;
-use std::io::{IsTerminal as _, Write};
+use std::cell::{Cell, RefCell};
+use std::io::{ErrorKind, IsTerminal as _, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
@@ -36,10 +37,15 @@ enum Machine {
     /// Nothing: no `--json`.
     #[default]
     Silent,
-    /// Diagnostics, kept for the one document.
-    Collects(Vec<Value>),
+    /// Diagnostics, kept for the one document, and what that is about.
+    Collects { inventory: Option<String>, found: Vec<Value> },
     /// Events at once, and this at the end.
     Streams(Map<String, Value>),
+}
+
+/// Why a result is not whole.
+pub fn unwritable(error: &std::io::Error) -> String {
+    format!("standard output does not take the result: {error}")
 }
 
 /// A piece of what was said, kept for later.
@@ -70,6 +76,8 @@ pub struct Output {
     /// How often `-v` was given.
     pub verbose: u8,
     machine: RefCell<Machine>,
+    /// Standard output did not take all of the result.
+    lost: Cell<bool>,
     /// Where it is kept, if it is not said at once.
     kept: Option<RefCell<Vec<Said>>>,
 }
@@ -93,6 +101,7 @@ impl Output {
             terminal,
             verbose,
             machine: RefCell::default(),
+            lost: Cell::new(false),
             kept: None,
         }
     }
@@ -106,7 +115,8 @@ impl Output {
     pub fn captured(settings: Settings) -> Self {
         let Settings { color, color_talk, verbose } = settings;
         let kept = Some(RefCell::default());
-        Self { color, color_talk, terminal: false, verbose, machine: RefCell::default(), kept }
+        let (machine, lost) = (RefCell::default(), Cell::new(false));
+        Self { color, color_talk, terminal: false, verbose, machine, lost, kept }
     }
 
     /// What was kept.
@@ -132,12 +142,24 @@ impl Output {
         if let Some(kept) = &self.kept {
             return kept.borrow_mut().push(Said::Result(text.to_owned()));
         }
-        drop(std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()));
+        self.stream(text);
     }
 
     /// Puts out a part of a result that goes on; `false`: its reader has gone away.
     pub fn stream(&self, text: &str) -> bool {
-        std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()).is_ok()
+        let put = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+        if let Err(error) = &put
+            && error.kind() != ErrorKind::BrokenPipe
+            && !self.lost.replace(true)
+        {
+            self.error(&unwritable(error), None);
+        }
+        put.is_ok()
+    }
+
+    /// The exit status of a run that ended so: a result that was cut short is an error, whatever else became of it.
+    pub fn settled(&self, exit: Exit) -> Exit {
+        if self.lost.get() { exit.worse(Exit::Error) } else { exit }
     }
 
     /// Talks to the person.
@@ -180,22 +202,26 @@ impl Output {
     }
 
     fn note(&self, found: Value) {
-        if let Machine::Collects(all) = &mut *self.machine.borrow_mut() {
+        if let Machine::Collects { found: all, .. } = &mut *self.machine.borrow_mut() {
             all.push(found);
             return;
         }
         self.event("diagnostic", json!({ "diagnostic": found }));
     }
 
-    /// From here on diagnostics are kept, for [`Output::document`].
-    pub fn collects(&self) {
-        self.machine.replace(Machine::Collects(Vec::new()));
+    /// From here on diagnostics are kept, for [`Output::document`], which names the inventory.
+    pub fn collects(&self, inventory: Option<&Path>) {
+        let inventory = inventory.map(|path| path.display().to_string());
+        self.machine.replace(Machine::Collects { inventory, found: Vec::new() });
     }
 
     /// Puts out the one document, with the diagnostics so far.
     pub fn document(&self, mut document: Value) {
         document["format_version"] = FORMAT_VERSION.into();
-        if let Machine::Collects(all) = &mut *self.machine.borrow_mut() {
+        if let Machine::Collects { inventory, found: all } = &mut *self.machine.borrow_mut() {
+            if let Some(inventory) = inventory.take() {
+                document["inventory"] = inventory.into();
+            }
             let count = |word: &str| all.iter().filter(|one| one["severity"] == word).count();
             document["error_count"] = count("error").into();
             document["warning_count"] = count("warning").into();

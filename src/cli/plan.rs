@@ -7,8 +7,9 @@ use clap::Args;
 use super::firewall;
 use super::hosts::{Surveyed, survey};
 use super::load::{Loaded, load_or_tell};
+use super::lock_file::Unkept;
 use super::rehearse::stand_in;
-use super::rotation::rotate;
+use super::rotation::rotated;
 use super::saved_plan;
 use super::several::{self, MoreArgs, Others};
 use super::whole_file::{PRIVATE, replace};
@@ -81,7 +82,7 @@ fn run_one(arguments: &PlanArgs, output: &Output) -> Exit {
     if !arguments.json {
         return planned(arguments, output).unwrap_or_else(|exit| exit);
     }
-    output.collects();
+    output.collects(Some(&arguments.inventory.inventory));
     planned(arguments, output).unwrap_or_else(|exit| {
         output.document(no_plan());
         exit
@@ -92,9 +93,16 @@ fn run_one(arguments: &PlanArgs, output: &Output) -> Exit {
 fn planned(arguments: &PlanArgs, output: &Output) -> Result<Exit, Exit> {
     let stand_in = stand_in(&arguments.inventory, output)?;
     let mut loaded = load_or_tell(&arguments.inventory, stand_in.as_ref(), output)?;
+    let values = rotated(&loaded, &arguments.rotate, output)?;
+    match loaded.lock.keep(arguments.inventory.locked) {
+        // Where nobody may write, a plan can be looked at all the same; one that is to be applied needs its lock.
+        Err(Unkept::Unwritable(why)) if arguments.out.is_none() => {
+            output.talk(&format!("note: what this plan adds to the lock is not kept: {why}\n"));
+        }
+        kept => kept.map_err(|unkept| unkept.tell(loaded.lock.path(), output))?,
+    }
     let mut surveyed = survey(&loaded, &arguments.hosts, output)?;
-    rotate(&mut surveyed, &loaded, &arguments.rotate, output)?;
-    loaded.lock.save(arguments.inventory.locked, output)?;
+    surveyed.bring(values);
     surveyed.aim(&loaded, &arguments.targets.target, output)?;
     let plan = surveyed.plan(&loaded);
     if arguments.json {

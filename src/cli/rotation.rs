@@ -8,19 +8,13 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::hosts::Surveyed;
 use super::load::Loaded;
 use super::{Exit, Output};
 use crate::secret::Secret;
 use crate::topology::SecretShape;
 
-/// Gives each of `names` a new value.
-pub fn rotate(
-    surveyed: &mut Surveyed,
-    loaded: &Loaded,
-    names: &[String],
-    output: &Output,
-) -> Result<(), Exit> {
+/// A new value for each of `names`; no host need be asked for that.
+pub fn rotated(loaded: &Loaded, names: &[String], output: &Output) -> Result<BTreeMap<String, Secret>, Exit> {
     let secrets = &loaded.topology.secrets;
     let mut values = BTreeMap::new();
     for name in names {
@@ -43,8 +37,7 @@ pub fn rotate(
         };
         values.insert(name.clone(), value);
     }
-    surveyed.bring(values);
-    Ok(())
+    Ok(values)
 }
 
 /// What `generate_secret` on a host makes, made here.

@@ -51,7 +51,7 @@ pub struct RouteArgs {
 /// Runs it: 0 if there is an answer, 64 if the request is none.
 pub fn run(arguments: &RouteArgs, output: &Output) -> Exit {
     if arguments.json {
-        output.collects();
+        output.collects(None);
     }
     let exit = routed(arguments, output);
     if arguments.json && exit != Exit::Done {

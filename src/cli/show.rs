@@ -29,7 +29,7 @@ pub struct ShowArgs {
 /// Runs it: 0 if the file is whole, else 1.
 pub fn run(arguments: &ShowArgs, output: &Output) -> Exit {
     if arguments.json {
-        output.collects();
+        output.collects(None);
     }
     let exit = shown(arguments, output);
     if arguments.json && exit != Exit::Done {

@@ -74,7 +74,7 @@ fn once(loaded: &Loaded, arguments: &StatusArgs, clear: bool, output: &Output) -
     if arguments.json {
         output.result(&render::status::json(server_name, &all, &surveyed.errors));
     } else {
-        let text = render::status::text(&all, output.color);
+        let text = render::status::text(&all, surveyed.errors.len(), output.color);
         output.result(&if clear { format!("\x1b[H\x1b[2J{text}") } else { text });
     }
     let well = all.iter().all(|one| one.well);

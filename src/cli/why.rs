@@ -75,7 +75,7 @@ pub fn run(arguments: &WhyArgs, output: &Output) -> Exit {
         services.iter().filter_map(|service| why(service, plan, input)).collect()
     });
     if arguments.json {
-        output.result(&format!("{:#}\n", json!({"format": 1, "units": all})));
+        output.result(&format!("{:#}\n", json!({"format_version": 1, "units": all})));
     } else {
         output.result(&render::why::text(&all, output.color));
     }

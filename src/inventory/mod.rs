@@ -56,7 +56,7 @@ pub use packages::DeliveredFile;
 pub use pool::Pool;
 pub use process::{DbPool, Defaults, Listen, Main};
 pub use proxy::{Proxy, ProxyKind, Tls};
-pub use read::parse;
+pub use read::{MAX_BYTES, parse};
 pub use secrets::{CLUSTER_SECRETS, FoundSecret, SecretSource};
 pub use select::Select;
 pub use site::{ExtraRoute, ExtraTarget, Http2, WellKnown};

@@ -18,7 +18,7 @@ const KEYS: &[&str] =
     &["hosts", "synapse", "postgresql", "redis", "main", "mas", "proxy", "defaults", "workers"];
 
 /// Longest inventory, in bytes; a thousand hosts with ten pools each need a tenth of it.
-const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 /// Most findings that are handed on.
 const MAX_FOUND: usize = 1000;
 
@@ -47,7 +47,7 @@ fn inventory(root: &Node, found: &mut Found) -> Option<Inventory> {
     if root.kind == Kind::Null {
         found.push(
             Diagnostic::error(Span::default(), "the inventory is empty")
-                .help("begin with a copy of inventories/single-host.yaml"),
+                .help("`synprov init` writes one to begin with"),
         );
         return None;
     }

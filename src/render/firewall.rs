@@ -109,7 +109,7 @@ pub fn json(hosts: &[HostFirewall], reaches: &[Reach]) -> String {
         .map(|host| json!({"host": host.host, "ssh": host.ssh, "reachable": host.reaches}))
         .collect();
     let others: Vec<&Reach> = reaches.iter().filter(|one| one.to.is_none()).collect();
-    format!("{:#}\n", json!({"format": 1, "hosts": hosts, "others": others}))
+    format!("{:#}\n", json!({"format_version": 1, "hosts": hosts, "others": others}))
 }
 
 /// A whole file for `nft -f` on one host. It replaces a table of its own and touches no other.

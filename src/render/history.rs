@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::incomplete::{incomplete, unreachable};
 use super::paint::Paint;
 use super::time::utc;
+use crate::facts::HostError;
 use crate::facts::conversation::clean;
 use crate::facts::generation::Meta;
 
@@ -24,9 +26,12 @@ pub struct Listed {
 /// Version of the JSON layout: `schema/history.schema.json`.
 const FORMAT: u32 = 1;
 
-/// A line a generation, newest last.
-pub fn text(listed: &[Listed], color: bool) -> String {
+/// A line a generation, newest last. `unasked`: hosts that may keep others.
+pub fn text(listed: &[Listed], unasked: usize, color: bool) -> String {
     let paint = Paint(color);
+    if listed.is_empty() && unasked > 0 {
+        return format!("Nothing is known.{}\n", incomplete(unasked));
+    }
     if listed.is_empty() {
         return "No generation is kept: nothing was applied yet, or by an older synprov.\n".to_owned();
     }
@@ -58,6 +63,9 @@ pub fn text(listed: &[Listed], color: bool) -> String {
             _ => paint.green(&format!("  ← now: {}", one.current.join(", "))),
         };
         let _ = writeln!(out, "{}{now}", line(row));
+    }
+    if unasked > 0 {
+        let _ = writeln!(out, "\n{}", incomplete(unasked).trim_start());
     }
     out
 }
@@ -106,6 +114,11 @@ fn what(meta: &Meta) -> String {
 }
 
 /// As `schema/history.schema.json` says.
-pub fn json(listed: &[Listed]) -> String {
-    format!("{:#}\n", serde_json::json!({"format_version": FORMAT, "generations": listed}))
+pub fn json(listed: &[Listed], errors: &[(String, HostError)]) -> String {
+    let document = serde_json::json!({
+        "format_version": FORMAT,
+        "generations": listed,
+        "unreachable": unreachable(errors),
+    });
+    format!("{document:#}\n")
 }

@@ -9,6 +9,7 @@ pub mod firewall;
 pub mod graph;
 pub mod history;
 pub mod html;
+pub mod incomplete;
 pub mod logs;
 pub mod paint;
 pub mod plan;

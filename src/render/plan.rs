@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 use clap::ValueEnum;
 
+use super::incomplete::incomplete;
 use super::paint::Paint;
 use crate::facts::conversation::clean;
 use crate::plan::Plan;
@@ -97,11 +98,7 @@ pub fn text(plan: &Plan, style: Style, unreachable: usize) -> String {
 
 /// `Plan: 3 to add, 1 to change, 0 to delete.` or `No changes.`
 pub fn summary(plan: &Plan, unreachable: usize) -> String {
-    let missing = match unreachable {
-        0 => String::new(),
-        1 => " 1 host could not be asked: this answer is incomplete.".to_owned(),
-        n => format!(" {n} hosts could not be asked: this answer is incomplete."),
-    };
+    let missing = incomplete(unreachable);
     if plan.hosts.is_empty() && unreachable > 0 {
         return format!("Nothing is known.{missing}");
     }

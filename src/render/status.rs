@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
+use super::incomplete::{incomplete, unreachable};
 use super::paint::Paint;
 use crate::facts::HostError;
 use crate::facts::conversation::clean;
@@ -15,8 +16,9 @@ const FORMAT_VERSION: u32 = 1;
 const HEADS: [&str; 9] =
     ["HOST", "PROCESS", "STATE", "FOR", "READY", "CONFIGURATION", "VERSION", "MEMORY", "RESTARTS"];
 
-/// A line a process, then what is to be said against those that are not well.
-pub fn text(all: &[Status], color: bool) -> String {
+/// A line a process, then what is to be said against those that are not well. `unasked`: hosts whose processes
+/// are not among them.
+pub fn text(all: &[Status], unasked: usize, color: bool) -> String {
     let paint = Paint(color);
     let rows: Vec<[String; 9]> = all.iter().map(row).collect();
     let mut widths = HEADS.map(str::len);
@@ -49,12 +51,14 @@ pub fn text(all: &[Status], color: bool) -> String {
         }
     }
     let well = all.len() - unwell.len();
-    let summary = if unwell.is_empty() {
-        if well == 1 { "It is well.".to_owned() } else { format!("All {well} processes are well.") }
-    } else {
-        format!("{well} of {} processes are well.", all.len())
+    let summary = match (unwell.len(), well, unasked) {
+        (0, 0, 1..) => "Nothing is known.".to_owned(),
+        (0, 1, 0) => "It is well.".to_owned(),
+        (0, _, 0) => format!("All {well} processes are well."),
+        (0, ..) => format!("All {well} processes on hosts that answered are well."),
+        _ => format!("{well} of {} processes are well.", all.len()),
     };
-    let _ = writeln!(out, "\n{}", paint.bold(&summary));
+    let _ = writeln!(out, "\n{}", paint.bold(&(summary + &incomplete(unasked))));
     out
 }
 
@@ -107,14 +111,12 @@ fn bytes(bytes: u64) -> String {
 
 /// The same for programs: `schema/status.schema.json`.
 pub fn json(server_name: &str, all: &[Status], errors: &[(String, HostError)]) -> String {
-    let unreachable: Vec<_> =
-        errors.iter().map(|(host, error)| json!({"host": host, "summary": clean(&error.summary)})).collect();
     let document = json!({
         "format_version": FORMAT_VERSION,
         "server_name": server_name,
         "well": errors.is_empty() && all.iter().all(|one| one.well),
         "processes": all,
-        "unreachable": unreachable,
+        "unreachable": unreachable(errors),
     });
     format!("{document:#}\n")
 }

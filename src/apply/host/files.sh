@@ -88,8 +88,10 @@ remove_directory() { # PATH
     return 0
 }
 
+# Where the path is a link, the file that it leads to is changed; put_file judges the place of that.
 raise_directive() { # PATH NAME VALUE
     local owner group permissions
+    set -- "$(realpath -e -- "$1")" "$2" "$3"
     grep -qE "^[[:space:]]*$2[[:space:]]+[0-9]+" -- "$1" || { complain "$1 has no line \"$2 NUMBER;\" to raise"; return 1; }
     read -r owner group permissions < <(stat --printf '%U %G %a\n' -- "$1")
     sed -E "s/^([[:space:]]*$2[[:space:]]+)[0-9]+/\1$3/" -- "$1" | put_file "$1" "$owner" "$group" "$permissions"

@@ -8,13 +8,14 @@ wait_for_postgresql() {
     done
 }
 
-postgresql_role() { # ROLE PASSWORD-FILE: the password travels on standard input only, and into no log
+postgresql_role() { # ROLE PASSWORD-FILE: the password travels on standard input only, and into no log or statistics
     local password
     password=$(< "$2") || return 1
     password=${password//\\/\\\\}
     password=${password//\'/\'\'}
     as_postgres -v role="$1" << SQL
 set log_statement = 'none'; set log_min_duration_statement = -1; set log_min_error_statement = 'panic';
+set pg_stat_statements.track_utility = 'off'; set pgaudit.log = 'none';
 select format('create role %I login', :'role') where not exists (select from pg_roles where rolname = :'role') \gexec
 alter role :"role" login password E'$password';
 SQL
@@ -32,7 +33,7 @@ SQL
 }
 
 postgresql_peers() { # ROLE DATABASE CIDR...: our block, before the rules of others, since the first match wins
-    local file role=$1 database=$2 peer block='' mark
+    local file role=$1 database=$2 peer block='' mark bad
     shift 2
     file=$(as_postgres <<< 'show hba_file') || return 1
     mark="synprov $database"
@@ -41,9 +42,15 @@ postgresql_peers() { # ROLE DATABASE CIDR...: our block, before the rules of oth
     # As postgres, who owns the directory: root follows no path there.
     printf %s "$block" | (cd / && setpriv --reuid=postgres --regid=postgres --init-groups -- bash -c '
         umask 077
+        # Without its end our block would reach to the end of the file.
+        marks=$(grep -xF -e "# BEGIN $2" -e "# END $2" -- "$1" | cut -c 3-5 | tr -d "\n")
+        [[ $marks =~ ^(BEGEND)*$ ]] || { echo "synprov: $1: its lines \"# BEGIN $2\" and \"# END $2\" are no pair; mend or remove them"; exit 1; }
         new=$(mktemp -- "$1.XXXXXXXX") && cat > "$new" && sed "/^# BEGIN $2\$/,/^# END $2\$/d" -- "$1" >> "$new" \
             && chmod --reference="$1" -- "$new" && sync -- "$new" && mv -fT -- "$new" "$1"' peers "$file" "$mark") || return 1
-    as_postgres <<< 'select pg_reload_conf()' > /dev/null
+    as_postgres <<< 'select pg_reload_conf()' > /dev/null || return 1
+    # It says yes to a file that it then does not take.
+    bad=$(as_postgres <<< "select line_number || ': ' || error from pg_hba_file_rules where error is not null") || return 1
+    [[ -z $bad ]] || { complain "PostgreSQL does not take $file, because of line $bad"; return 1; }
 }
 
 check_postgresql() { # USER PYTHON CONNINFO

@@ -24,12 +24,18 @@ cut_torn_line() {
 }
 
 record_append() { # OFFSET LENGTH
-    slice "$1" "$2" | append_lines
+    slice "$1" "$2" | append_to "$state/record"
 }
 
-# Two steps may have something to write down at once: whole lines, one step's after the other's.
-append_lines() {
-    (flock 9 && cat >&9 && sync -- "$state/record") 9>> "$state/record"
+# Two steps may have something to write down at once: whole lines, one step's after the other's. Where the disk
+# is full, nothing: what is appended later must not go on in the middle of a line.
+append_to() { # FILE < LINES
+    (
+        flock 9 && size=$(stat --printf %s -- "$1") || exit 1
+        cat >&9 && sync -- "$1" && exit
+        truncate --size="$size" -- "$1"
+        exit 1
+    ) 9>> "$1"
 }
 
 # What a step that has succeeded leaves behind. Its lines come with it, so that nobody has to be there any more
@@ -38,7 +44,7 @@ record_done() { # OFFSET LENGTH
     local lines name
     lines=$(slice "$1" "$2"; printf .)
     for name in "${!revealed[@]}"; do lines=${lines//"$name"/"${revealed[$name]}"}; done
-    printf %s "${lines%.}" | append_lines
+    printf %s "${lines%.}" | append_to "$state/record"
 }
 
 # What this apply made of the host, beside its record; the record says then that it is so.

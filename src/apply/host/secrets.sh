@@ -65,7 +65,8 @@ take_secret() { # NAME PATH OWNER GROUP MODE FROM KEY USER PYTHON
 keep_secret() { # PATH
     local kept=$replaced/${1//\//%}
     [[ -f $1 && ! -L $1 && ! -e $kept ]] || return 0
-    mkdir -p -m 0700 -- $replaced && (umask 077; cat -- "$1" > "$kept")
+    # Half of it would be taken for all of it.
+    mkdir -p -m 0700 -- $replaced && (umask 077; cat -- "$1" > "$kept.new") && mv -fT -- "$kept.new" "$kept"
 }
 
 put_secret() { # NAME PATH OWNER GROUP MODE OFFSET LENGTH

@@ -97,10 +97,10 @@ serve_steps() {
             beside) payload=$run/payload.$id ;;
             *) break ;;
         esac
-        code=$(head -c "$code_length"; printf .)
+        code=$(rest_of_frame "$code_length"; printf .)
         code=${code%.}
         ((${#code} == code_length)) || break
-        status=$(head -c "$payload_length" 2>&1 > "$payload") || { say error "cannot keep a step in $run: ${status##*: }"; break; }
+        status=$(rest_of_frame "$payload_length" 2>&1 > "$payload") || { [[ -z $status ]] || say error "cannot keep a step in $run: ${status##*: }"; break; }
         [[ $(stat --printf %s "$payload") == "$payload_length" ]] || break
         if [[ $word == step ]]; then
             do_step "$id" "$code"
@@ -110,6 +110,11 @@ serve_steps() {
             beside=$!
         fi
     done
+}
+
+# A controller that stands still in the middle of a frame must not hold the lock.
+rest_of_frame() { # LENGTH
+    timeout --foreground 300 head -c "$1"
 }
 
 do_step() { # ID CODE
@@ -132,7 +137,7 @@ do_step() { # ID CODE
 # What lies staged was meant for what is over.
 probe_again() { # REQUEST-LENGTH
     local text
-    text=$(head -c "$1"; printf .)
+    text=$(rest_of_frame "$1"; printf .)
     text=${text%.}
     ((${#text} == $1)) || return 1
     rm -rf -- $stage

@@ -30,8 +30,9 @@ explain() { # UNIT: why it does not run, in its own last words
 # What systemd says when a restart is over: await then looks at once, and does not take the time to look before.
 job=''
 
+# It holds nothing that the step's end waits for: a restart may last for ever.
 restart_unit() { # UNIT
-    exec {job}< <(exec {lock}>&- {records}>&- {out}>&-; systemctl restart -- "$1" 2>&1; echo "status $?")
+    exec {job}< <(exec {lock}>&- {records}>&- {out}>&- 2>&1; systemctl restart -- "$1"; echo "status $?")
 }
 
 # Waits for a moment, or until the restart is over. What systemd said of one that it refused stays in `refused`.

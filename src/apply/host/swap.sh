@@ -18,7 +18,7 @@ stage_absence() { # SET PATH
 remember_digest() { # SET PATH REDACTED-DIGEST
     local sum
     sum=$(sha256sum < "$stage/$1$2") || return 1
-    printf '%s\t%s\t%s\n' "$2" "${sum%% *}" "$3" >> "$state/digests" && sync "$state/digests"
+    printf '%s\t%s\t%s\n' "$2" "${sum%% *}" "$3" | append_to "$state/digests"
 }
 
 # Its text without secrets, for the diff of a later plan.
@@ -97,7 +97,7 @@ put_back() {
     done
     sync -- "${all[@]%/*}"
     for path in "${all[@]}"; do
-        [[ -n ${applied_digest[$path]-} ]] && printf '%s\t%s\t%s\n' "$path" "${applied_digest[$path]}" "${applied_redacted[$path]}" >> "$state/digests"
+        [[ -n ${applied_digest[$path]-} ]] && printf '%s\t%s\t%s\n' "$path" "${applied_digest[$path]}" "${applied_redacted[$path]}" | append_to "$state/digests"
     done
     ((status == 2)) || complain 'what had been replaced was put back'
     rm -f -- "${news[@]}" "${olds[@]}" "$state/swapping"

@@ -41,6 +41,10 @@ pub struct DriftArgs {
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     format: Format,
 
+    /// One document on standard output, the same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+
     /// Write to this file, replaced as a whole, instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -54,7 +58,7 @@ pub struct DriftArgs {
     notify: Option<Notify>,
 
     /// Put out nothing; the exit status says it
-    #[arg(short, long, conflicts_with_all = ["format", "out"])]
+    #[arg(short, long, conflicts_with_all = ["format", "json", "out"])]
     quiet: bool,
 }
 
@@ -163,6 +167,7 @@ fn tell(arguments: &DriftArgs, report: &Report<'_>, output: &Output) -> Exit {
         color: output.color && arguments.out.is_none(),
     };
     let text = match arguments.format {
+        _ if arguments.json => json(report),
         Format::Text => text(report, scope),
         Format::Json => json(report),
         Format::Prometheus => prometheus(report),

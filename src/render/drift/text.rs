@@ -6,6 +6,7 @@ use super::Report;
 use crate::facts::conversation::clean;
 use crate::plan::diff::body;
 use crate::plan::drift::{Class, Difference, Finding};
+use crate::render::incomplete::incomplete;
 use crate::render::paint::Paint;
 use crate::render::time::minute;
 
@@ -157,6 +158,7 @@ pub(in crate::render) fn summary(report: &Report<'_>) -> String {
         (if drift == 1 { "thing" } else { "things" }, if hosts.len() == 1 { "host" } else { "hosts" });
     let mut text = match drift {
         0 if report.errors.is_empty() => "No drift.".to_owned(),
+        0 if report.drift.hosts.is_empty() => "Nothing is known.".to_owned(),
         0 => "No drift on hosts that answered.".to_owned(),
         _ => format!("Drift of {}: {drift} {things} on {} {on}.", report.server_name, hosts.len()),
     };
@@ -167,12 +169,5 @@ pub(in crate::render) fn summary(report: &Report<'_>) -> String {
             let _ = write!(text, " {n} changes of the inventory are not applied yet.");
         }
     }
-    match report.errors.len() {
-        0 => {}
-        1 => text.push_str(" 1 host could not be asked: this answer is incomplete."),
-        n => {
-            let _ = write!(text, " {n} hosts could not be asked: this answer is incomplete.");
-        }
-    }
-    text
+    text + &incomplete(report.errors.len())
 }

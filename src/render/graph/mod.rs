@@ -19,7 +19,7 @@ pub use svg::svg;
 /// What is drawn.
 #[derive(Debug, Serialize)]
 pub struct Graph {
-    format: u32,
+    format_version: u32,
     server_name: String,
     version: String,
     proxy: Option<Front>,
@@ -98,7 +98,7 @@ impl Graph {
             stores: stores(topology, Some(&host.name)),
         });
         Self {
-            format: 1,
+            format_version: 1,
             server_name: topology.server_name.clone(),
             version: topology.version.to_string(),
             proxy,
