@@ -617,3 +617,151 @@ fn every_schema_is_printed_by_its_name() {
     }
     assert!(seen > 5);
 }
+
+/// What hosts that did not answer may hold is not known; that everything is well, or as it was, is not said.
+#[test]
+fn nothing_is_said_about_hosts_that_did_not_answer() {
+    let directory = directory_with(&unreachable());
+    let said = |words: &[&str]| {
+        let output = synprov(directory.path()).args(words).assert().code(3).get_output().clone();
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let incomplete = "Nothing is known. 1 host could not be asked: this answer is incomplete.\n";
+    for command in ["status", "history", "drift"] {
+        let [stdout, _] = said(&[command]);
+        assert!(stdout.ends_with(incomplete), "{command}: {stdout}");
+    }
+    let [stdout, _] = said(&["history", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(document["unreachable"][0]["host"], "hs1");
+    for verb in ["start", "stop", "restart", "reload"] {
+        let [stdout, stderr] = said(&[verb, "--yes"]);
+        assert_eq!(stdout, "", "{verb}");
+        assert!(stderr.ends_with("Nothing was done. Mend these hosts, or leave them out with --limit.\n"));
+    }
+    let [_, stderr] = said(&["history", "--show", "7"]);
+    assert!(!stderr.contains("no host keeps"), "{stderr}");
+    let [_, stderr] = said(&["plan", "--target", "sync"]);
+    assert!(stderr.contains("no host that answered remembers an apply"), "{stderr}");
+}
+
+#[test]
+fn a_result_that_nobody_takes_is_an_error_and_one_that_nobody_reads_is_none() {
+    let directory = directory_with(GOOD);
+    for words in [&["schema"][..], &["check", "--json"], &["graph"], &["--help"], &["route", "GET", "/"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("synprov"));
+        let output = command.current_dir(directory.path()).args(words).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        assert_eq!(said.matches("standard output does not take the result").count(), 1, "{words:?}: {said}");
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("synprov"));
+        let output = command.current_dir(directory.path()).args(words).stdout(closed).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{words:?}");
+    }
+}
+
+#[test]
+fn what_is_no_inventory_is_refused_with_what_it_is_instead() {
+    let directory = directory_with(GOOD);
+    std::fs::write(directory.path().join("latin.yaml"), b"hosts:\n  a: {address: 192.0.2.1}\n# \xe4\n")
+        .unwrap();
+    let huge = std::fs::File::create(directory.path().join("huge.yaml")).unwrap();
+    huge.set_len(10 << 30).unwrap();
+    for (name, words) in [
+        ("latin.yaml", "latin.yaml is not UTF-8 text, first in line 3"),
+        ("huge.yaml", "the inventory is larger than 1 MB"),
+        ("/dev/zero", "the inventory is larger than 1 MB"),
+        (".", "name the file in it"),
+        ("nowhere.yaml", "`synprov init` writes one"),
+        ("/dev/null", "`synprov init` writes one"),
+    ] {
+        synprov(directory.path())
+            .args(["check", name])
+            .assert()
+            .code(1)
+            .stderr(predicate::str::contains(words));
+    }
+}
+
+#[test]
+fn what_needs_no_host_is_refused_before_one_is_asked() {
+    let directory = directory_with(&unreachable());
+    for (words, code, summary) in [
+        (&["plan", "--locked"][..], 1, "--locked forbids it"),
+        (&["apply", "--locked", "--yes"], 1, "--locked forbids it"),
+        (&["plan", "--rotate", "nix"], 64, "there is no secret \"nix\""),
+    ] {
+        let asked = predicate::str::contains("hs1").not();
+        synprov(directory.path())
+            .args(words)
+            .assert()
+            .code(code)
+            .stderr(predicate::str::contains(summary).and(asked));
+    }
+    for flag in ["--output=rules", "--policy=accept", "--allow=51820/udp"] {
+        synprov(directory.path())
+            .args(["firewall", flag])
+            .assert()
+            .code(64)
+            .stderr(predicate::str::contains("--format nftables"));
+    }
+}
+
+#[test]
+fn a_plan_can_be_looked_at_where_nobody_may_write() {
+    let directory = directory_with(&unreachable());
+    let mount =
+        format!("mount --bind {0} {0} && mount -o remount,ro,bind {0} && cd {0}", directory.path().display());
+    let run = |words: &str| {
+        let program = assert_cmd::cargo::cargo_bin!("synprov").display();
+        let output = std::process::Command::new("unshare")
+            .args(["--mount", "sh", "-c", &format!("{mount} && exec {program} {words}")])
+            .env("HOME", directory.path())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run("plan");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("note: what this plan adds to the lock is not kept") && !said.contains(".tmp"),
+        "{said}"
+    );
+    let (code, said) = run("plan --out saved.plan");
+    assert!(code == Some(1) && said.contains("cannot write inventory.lock"), "{said}");
+}
+
+#[test]
+fn documents_of_several_inventories_say_whose_they_are() {
+    let directory = directory_with(&unreachable());
+    std::fs::copy(directory.path().join("inventory.yaml"), directory.path().join("other.yaml")).unwrap();
+    for (command, code) in [("check", 0), ("plan", 3)] {
+        let output = synprov(directory.path())
+            .args([command, "inventory.yaml", "other.yaml", "--json"])
+            .assert()
+            .code(code)
+            .get_output()
+            .clone();
+        let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
+        let names: Vec<_> =
+            documents.map(|one| one.unwrap()["inventory"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(names, ["inventory.yaml", "other.yaml"], "{command}");
+    }
+    let drift = |words: &[&str]| {
+        let arguments = ["drift", "inventory.yaml"].iter().chain(words);
+        let output = synprov(directory.path()).args(arguments).assert().code(3).get_output().clone();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let document: serde_json::Value = serde_json::from_str(&drift(&["--json"])).unwrap();
+    assert_eq!(document["server_name"], "example.org");
+    let page = drift(&["other.yaml", "--format", "prometheus"]);
+    assert_eq!(page.matches("# HELP synprov_host_reachable ").count(), 1, "{page}");
+    assert_eq!(page.lines().filter(|line| line.starts_with("synprov_host_reachable{")).count(), 2, "{page}");
+    // One file for node_exporter.
+    drift(&["other.yaml", "--format", "prometheus", "--out", "synprov.prom"]);
+    let kept = std::fs::read_to_string(directory.path().join("synprov.prom")).unwrap();
+    assert_eq!(kept.matches("synprov_host_reachable{").count(), 2, "{kept}");
+}

@@ -3,7 +3,9 @@
 mod notify;
 mod state;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
@@ -15,7 +17,7 @@ use super::several::{self, MoreArgs, Others};
 use super::whole_file::{PRIVATE, replace};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, clock};
 use crate::plan::drift::{Class, drift};
-use crate::render::drift::{Report, Scope, json, prometheus, text};
+use crate::render::drift::{Report, Scope, json, merged, prometheus, text};
 use crate::render::graph::{Graph, svg};
 use crate::render::html::{self, Around};
 use notify::Notify;
@@ -95,20 +97,38 @@ Examples:
 
 /// Runs it.
 pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
-    let Some(all) = arguments.more.all(&arguments.inventory) else { return run_one(arguments, output) };
-    let files = [("--out", arguments.out.is_some()), ("--html", arguments.html.is_some())];
+    let put = |text: &str, output: &Output| put(arguments, text, output);
+    let Some(all) = arguments.more.all(&arguments.inventory) else { return run_one(arguments, &put, output) };
+    // Metrics of several are one page.
+    let merges = arguments.format == Format::Prometheus;
+    let files = [("--out", arguments.out.is_some() && !merges), ("--html", arguments.html.is_some())];
     if let Err(exit) = several::refuse(&files, output) {
         return exit;
     }
     let mut each = DriftArgs { more: MoreArgs::default(), ..arguments.clone() };
     let (at_once, forks) = several::shares(each.reach.forks, all.len());
     each.reach.forks = forks;
-    several::side_by_side(&all, at_once, Others::GoOn, output, |inventory, output| {
-        run_one(&DriftArgs { inventory: inventory.clone(), ..each.clone() }, output)
-    })
+    let pages = Mutex::new(BTreeMap::new());
+    let exit = several::side_by_side(&all, at_once, Others::GoOn, output, |inventory, output| {
+        let keep = |text: &str, _: &Output| {
+            let at = all.iter().position(|one| one.inventory == inventory.inventory);
+            pages.lock().unwrap_or_else(PoisonError::into_inner).insert(at, text.to_owned());
+            Exit::Done
+        };
+        let arguments = DriftArgs { inventory: inventory.clone(), ..each.clone() };
+        run_one(&arguments, if merges { &keep } else { &put }, output)
+    });
+    let pages = pages.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if pages.is_empty() {
+        return exit;
+    }
+    exit.worse(put(&merged(pages.values().map(String::as_str)), output))
 }
 
-fn run_one(arguments: &DriftArgs, output: &Output) -> Exit {
+/// Where the text of a report goes, and what came of that.
+type Put<'a> = &'a dyn Fn(&str, &Output) -> Exit;
+
+fn run_one(arguments: &DriftArgs, put: Put<'_>, output: &Output) -> Exit {
     let (began, at) = (Instant::now(), now());
     let stand_in = match stand_in(&arguments.inventory, output) {
         Ok(stand_in) => stand_in,
@@ -148,7 +168,7 @@ fn run_one(arguments: &DriftArgs, output: &Output) -> Exit {
         exit: exit.code(),
     };
     if !arguments.quiet {
-        exit = exit.worse(tell(arguments, &report, output));
+        exit = exit.worse(put(&said(arguments, &report, output), output));
     }
     if let Some(path) = &arguments.html {
         exit = exit.worse(write_page(path, &loaded, &report, output));
@@ -159,21 +179,25 @@ fn run_one(arguments: &DriftArgs, output: &Output) -> Exit {
     exit
 }
 
-/// Puts the report out where it was asked for.
-fn tell(arguments: &DriftArgs, report: &Report<'_>, output: &Output) -> Exit {
+/// The report as it was asked for.
+fn said(arguments: &DriftArgs, report: &Report<'_>, output: &Output) -> String {
     let scope = Scope {
         pending: arguments.pending,
         verbose: output.verbose > 0,
         color: output.color && arguments.out.is_none(),
     };
-    let text = match arguments.format {
+    match arguments.format {
         _ if arguments.json => json(report),
         Format::Text => text(report, scope),
         Format::Json => json(report),
         Format::Prometheus => prometheus(report),
-    };
+    }
+}
+
+/// Puts it out where it was asked for.
+fn put(arguments: &DriftArgs, text: &str, output: &Output) -> Exit {
     let Some(path) = &arguments.out else {
-        output.result(&text);
+        output.result(text);
         return Exit::Done;
     };
     // Others (node_exporter) read it.

@@ -5,7 +5,7 @@ mod prometheus;
 mod text;
 
 pub use json::json;
-pub use prometheus::prometheus;
+pub use prometheus::{merged, prometheus};
 pub use text::{Scope, text};
 pub(in crate::render) use text::{summary, telling};
 

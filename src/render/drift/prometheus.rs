@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use indexmap::IndexMap;
+
 use super::Report;
 use crate::plan::drift::Class;
 
@@ -107,6 +109,28 @@ pub fn prometheus(report: &Report<'_>) -> String {
     out
 }
 
+/// One page of several: of each family its help once, and all of its series behind it, as the text format wants it.
+pub fn merged<'a>(pages: impl Iterator<Item = &'a str>) -> String {
+    let mut families: IndexMap<&str, (String, String)> = IndexMap::new();
+    for page in pages {
+        let mut name = "";
+        let mut first = false;
+        for line in page.split_inclusive('\n') {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                name = rest.split(' ').next().unwrap_or_default();
+                first = !families.contains_key(name);
+            }
+            let (head, series) = families.entry(name).or_default();
+            match line.starts_with('#') {
+                false => series.push_str(line),
+                true if first => head.push_str(line),
+                true => {}
+            }
+        }
+    }
+    families.into_values().map(|(head, series)| head + &series).collect()
+}
+
 /// Microseconds as seconds, with a sign.
 fn signed(micros: i64) -> String {
     let sign = if micros < 0 { "-" } else { "" };
@@ -121,6 +145,19 @@ fn label(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_several_deployments_are_one_page() {
+        let page = |server: &str| {
+            format!(
+                "# HELP a One.\n# TYPE a gauge\na{{s=\"{server}\"}} 1\n# HELP b Two.\n# TYPE b gauge\nb{{s=\"{server}\"}} 2\n"
+            )
+        };
+        let (one, two) = (page("x"), page("y"));
+        let expected = "# HELP a One.\n# TYPE a gauge\na{s=\"x\"} 1\na{s=\"y\"} 1\n# HELP b Two.\n# TYPE b gauge\nb{s=\"x\"} 2\nb{s=\"y\"} 2\n";
+        assert_eq!(merged([one.as_str(), two.as_str()].into_iter()), expected);
+        assert_eq!(merged([one.as_str()].into_iter()), one);
+    }
 
     #[test]
     fn values_of_labels_are_escaped() {
