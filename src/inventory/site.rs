@@ -188,7 +188,7 @@ fn route(node: &Node, found: &mut Found) -> Option<ExtraRoute> {
     let (key, at) = match said[..] {
         [one] => one,
         [] => {
-            let summary = format!("route {} of proxy says not what is there", path.value);
+            let summary = format!("route {} of proxy does not say what it serves", path.value);
             found
                 .push(Diagnostic::error(path.span, summary).help(
                     "add root: DIRECTORY, proxy_pass: http://127.0.0.1:8090, or return: URL or status",
@@ -233,7 +233,7 @@ fn prefix(path: &Spanned<String>, found: &mut Found) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._~-+@=".contains(&byte));
     if !plain {
         found.push(
-            Diagnostic::error(path.span, format!("path \"{text}\" of a route is no plain path"))
+            Diagnostic::error(path.span, format!("path \"{text}\" of a route must begin with / and hold no pattern"))
                 .help("write the beginning of paths, as they are decoded: /element/"),
         );
         return false;
