@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::catalogue::{Catalogue, Key, Type};
 use super::checks::did_you_mean;
+use super::config_rules::on;
 use super::proxy::size;
 use super::secrets;
 use crate::diagnostic::{Diagnostic, Span};
@@ -63,9 +64,12 @@ impl Look<'_> {
             return;
         }
         if let Some(instead) = &key.old {
-            found.push(
-                Diagnostic::warning(span, format!("{name:?} in {what} is an old key")).help(instead.clone()),
-            );
+            let diagnostic = if key.refused && on(Some(value)) {
+                Diagnostic::error(span, format!("Synapse refuses to start with {name:?}, which {what} has"))
+            } else {
+                Diagnostic::warning(span, format!("{name:?} in {what} is an old key"))
+            };
+            found.push(diagnostic.help(instead.clone()));
         }
         if let Some(wrong) = wrong(key, value) {
             let (expected, help) = wrong;
