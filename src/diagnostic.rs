@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use crate::secret::names_a_secret;
+
 /// A place in a source file. Lines and columns count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize)]
 pub struct Span {
@@ -64,6 +66,9 @@ pub struct Diagnostic {
     /// `true`: at `span` a secret may stand; `render` never shows the text there.
     #[serde(skip)]
     pub sensitive: bool,
+    /// `true`: at `span` is a key, misspelt perhaps, whose value may be a secret; `render` never shows that value.
+    #[serde(skip)]
+    pub before_secret: bool,
 }
 
 impl Diagnostic {
@@ -76,6 +81,7 @@ impl Diagnostic {
             help: None,
             related: Vec::new(),
             sensitive: false,
+            before_secret: false,
         }
     }
 
@@ -88,6 +94,12 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Adds which key the one at `span` was probably meant to be.
+    pub fn meant(mut self, key: &str) -> Self {
+        self.before_secret = key == "secret" || names_a_secret(key);
+        self.help(format!("did you mean {key:?}?"))
     }
 
     /// Says that a secret may stand at `span`.

@@ -280,11 +280,16 @@ fn processes(pool: &Pool) -> u32 {
 
 /// `did you mean "x"?` for the nearest of the known words, if one is near.
 pub(super) fn did_you_mean<T: AsRef<str>>(word: &str, known: impl IntoIterator<Item = T>) -> Option<String> {
+    nearest(word, known).map(|other| format!("did you mean {:?}?", other.as_ref()))
+}
+
+/// The nearest of the known words, if one is near.
+pub(super) fn nearest<T: AsRef<str>>(word: &str, known: impl IntoIterator<Item = T>) -> Option<T> {
     let near = word.chars().count() / 3 + 1;
     known
         .into_iter()
         .map(|other| (strsim::damerau_levenshtein(word, other.as_ref()), other))
         .filter(|(distance, _)| *distance <= near)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, other)| format!("did you mean {:?}?", other.as_ref()))
+        .map(|(_, other)| other)
 }
