@@ -2,6 +2,8 @@
 //!
 //! Data only. `render` turns it into text with the source line, or into JSON.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::secret::names_a_secret;
@@ -113,4 +115,15 @@ impl Diagnostic {
         self.related.push((span, text.into()));
         self
     }
+}
+
+/// Findings of two looks at one file, in its order. Where the first look found an error, the second says nothing.
+pub fn joined(first: Vec<Diagnostic>, second: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let errors = first.iter().filter(|found| found.severity == Severity::Error).map(|found| found.span);
+    let errors: HashSet<Span> = errors.filter(|span| *span != Span::default()).collect();
+    let second = second.into_iter().filter(|found| !errors.contains(&found.span));
+    let mut all: Vec<Diagnostic> = first.into_iter().chain(second).collect();
+    all.sort_by_key(|found| (found.span.line, found.span.column));
+    all.dedup();
+    all
 }

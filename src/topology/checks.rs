@@ -22,7 +22,6 @@ pub(super) fn check(
     let mut diagnostics = Vec::new();
     hosts(inventory, &mut diagnostics);
     proxy(inventory, &mut diagnostics);
-    redis(inventory, &mut diagnostics);
     renames(inventory, &mut diagnostics);
     for (name, pool) in &inventory.workers {
         if let Some((host, count)) = pool.hosts.iter().find(|(_, count)| *count > MOST) {
@@ -109,15 +108,6 @@ fn proxy(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) {
                     .related(first.span, "first here"),
             );
         }
-    }
-}
-
-fn redis(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) {
-    if let (None, Some(pool)) = (&inventory.redis, inventory.workers.values().next()) {
-        diagnostics.push(
-            Diagnostic::error(pool.span, "workers need Redis, and the inventory has none")
-                .help(format!("add `redis: {{host: {}}}`", inventory.main.host.value)),
-        );
     }
 }
 

@@ -248,13 +248,6 @@ fn pools() {
 #[test]
 fn the_rest() {
     check(
-        &two().pool("sync on hs1 handles sync").with(|inventory| inventory.redis = None),
-        r#"
-        error: workers need Redis, and the inventory has none
-          add `redis: {host: hs1}`
-        "#,
-    );
-    check(
         &two().with(|inventory| {
             inventory.synapse.config = config(serde_json::json!({"max_upload_size": "100MB"}))
         }),
