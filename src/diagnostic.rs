@@ -2,7 +2,11 @@
 //!
 //! Data only. `render` turns it into text with the source line, or into JSON.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
+
+use crate::secret::names_a_secret;
 
 /// A place in a source file. Lines and columns count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize)]
@@ -64,6 +68,9 @@ pub struct Diagnostic {
     /// `true`: at `span` a secret may stand; `render` never shows the text there.
     #[serde(skip)]
     pub sensitive: bool,
+    /// `true`: at `span` is a key, misspelt perhaps, whose value may be a secret; `render` never shows that value.
+    #[serde(skip)]
+    pub before_secret: bool,
 }
 
 impl Diagnostic {
@@ -76,6 +83,7 @@ impl Diagnostic {
             help: None,
             related: Vec::new(),
             sensitive: false,
+            before_secret: false,
         }
     }
 
@@ -90,6 +98,12 @@ impl Diagnostic {
         self
     }
 
+    /// Adds which key the one at `span` was probably meant to be.
+    pub fn meant(mut self, key: &str) -> Self {
+        self.before_secret = key == "secret" || names_a_secret(key);
+        self.help(format!("did you mean {key:?}?"))
+    }
+
     /// Says that a secret may stand at `span`.
     pub fn sensitive(mut self) -> Self {
         self.sensitive = true;
@@ -101,4 +115,15 @@ impl Diagnostic {
         self.related.push((span, text.into()));
         self
     }
+}
+
+/// Findings of two looks at one file, in its order. Where the first look found an error, the second says nothing.
+pub fn joined(first: Vec<Diagnostic>, second: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let errors = first.iter().filter(|found| found.severity == Severity::Error).map(|found| found.span);
+    let errors: HashSet<Span> = errors.filter(|span| *span != Span::default()).collect();
+    let second = second.into_iter().filter(|found| !errors.contains(&found.span));
+    let mut all: Vec<Diagnostic> = first.into_iter().chain(second).collect();
+    all.sort_by_key(|found| (found.span.line, found.span.column));
+    all.dedup();
+    all
 }

@@ -234,11 +234,23 @@ fn plan_extends_the_lock_and_locked_forbids_it() {
 fn a_broken_lock_is_refused_and_left_alone() {
     let directory = directory_with(GOOD);
     let lock = directory.path().join("inventory.lock");
-    for text in ["format: 2\n", "ports: [", "format: 1\nports: {sync: {client: many}}\n"] {
+    // What to do is said once: by what is wrong in it, else for the file as a whole.
+    for (text, help) in [
+        ("format: 2\n", "use that one"),
+        ("ports: [", "version control"),
+        ("format: 1\nports: {sync: {client: many}}\n", "version control"),
+        ("ports: {}\n", "version control"),
+        ("{}\n", "version control"),
+        ("", "version control"),
+        ("# a comment\n", "version control"),
+        ("format: 1\n<<<<<<< ours\n", "delete the marks"),
+    ] {
         std::fs::write(&lock, text).unwrap();
-        synprov(directory.path()).arg("check").assert().code(1).stderr(
-            predicate::str::contains("inventory.lock").and(predicate::str::contains("version control")),
-        );
+        let output = synprov(directory.path()).arg("check").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text:?}: {said}");
+        assert!(said.contains("inventory.lock cannot be used") && said.contains(help), "{text:?}: {said}");
+        assert_eq!(said.matches("help: ").count(), 1, "{text:?}: {said}");
         assert_eq!(std::fs::read_to_string(&lock).unwrap(), text);
     }
 }

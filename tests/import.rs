@@ -42,6 +42,46 @@ fn hosts_of_ansible_begin_an_inventory() {
     }
 }
 
+/// The way to a host and the way to root are carried over, or it is said what to write.
+#[test]
+fn the_way_through_a_bastion_and_to_root_is_carried_over() {
+    for (variables, keys, notes) in [
+        (
+            "ansible_ssh_common_args='-o ProxyJump=admin@bastion:2222'",
+            ", jump: [\"admin@bastion:2222\"]",
+            &[][..],
+        ),
+        ("ansible_ssh_extra_args='-J a,b'", ", jump: [a, b]", &[]),
+        (
+            "ansible_ssh_common_args='-J bastion -o Compression=yes'",
+            ", jump: [bastion]",
+            &["only the jump hosts of ansible_ssh_common_args are carried over", "in ~/.ssh/config"],
+        ),
+        (
+            "ansible_ssh_common_args='-o ProxyCommand=\"ssh -W %h:%p bastion\"'",
+            "",
+            &["ansible_ssh_common_args is not carried over", "write jump: [USER@]HOST[:PORT]"],
+        ),
+        ("ansible_become=yes ansible_become_method=doas", ", become: doas", &[]),
+        ("ansible_become=yes ansible_become_method=community.general.sudo", ", become: true", &[]),
+        ("ansible_become=yes ansible_become_method=su", "", &["it becomes root by su", "become: sudo"]),
+        (
+            "ansible_become=yes ansible_become_pass=hunter2",
+            ", become: true",
+            &["ansible_become_pass is not carried over", "--ask-become-password"],
+        ),
+    ] {
+        let output = ansible("hosts", &format!("hs1 {variables}\n"));
+        let hosts = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(hosts, format!("hosts:\n  hs1: {{address: hs1{keys}}}\n"));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(notes.iter().all(|note| said.contains(note)) && !said.contains("hunter2"), "{said}");
+        assert_eq!(said.contains("host hs1: "), !notes.is_empty(), "{said}");
+        let (read, found) = inventory::parse(&format!("{hosts}{REST}"));
+        assert!(found.is_empty() && read.is_some(), "{found:#?}");
+    }
+}
+
 #[test]
 fn what_is_no_inventory_of_ansible_is_refused() {
     for (name, text, words) in [

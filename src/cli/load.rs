@@ -9,7 +9,7 @@ use super::lock_file::LockFile;
 use super::{Exit, InventoryArgs, Output};
 use crate::apply::Wheelhouse;
 use crate::apply::former::Meaning;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::inventory::registration::{self, Registration};
 use crate::inventory::{self, Inventory, WheelName};
 use crate::lab::stand_in::Substitution;
@@ -116,10 +116,9 @@ pub fn load(arguments: &InventoryArgs, stand_in: Option<&StandIn>) -> Result<Loa
         Some(stand_in) => lab::stand_in::stand_in(&inventory, stand_in.lab.hosts()),
     };
     let resolved = topology::resolve(&inventory, &lock.lock);
-    diagnostics.extend(resolved.diagnostics);
-    diagnostics.extend(registrations(&inventory, &path));
-    diagnostics.sort_by_key(|found| (found.span.line, found.span.column));
-    diagnostics.dedup();
+    let mut meant = resolved.diagnostics;
+    meant.extend(registrations(&inventory, &path));
+    let diagnostics = diagnostic::joined(diagnostics, meant);
     let failed = diagnostics.iter().any(|found| found.severity == Severity::Error);
     lock.lock = resolved.lock;
     let Some(topology) = resolved.topology.filter(|_| !failed) else {

@@ -34,8 +34,11 @@ impl LockFile {
         };
         let lock = inventory::lock::parse(&text).map_err(|found| {
             let rendered = diagnostic::text(&found, &name.to_string(), &text, false);
-            let help = "restore it from version control; without it ports and shards would move".to_owned();
-            (format!("{name} cannot be used:\n{rendered}"), Some(help))
+            // Where a finding says itself what to do, that is it.
+            let help = found.iter().all(|finding| finding.help.is_none()).then(|| {
+                "restore it from version control; without it ports and shards would move".to_owned()
+            });
+            (format!("{name} cannot be used:\n{rendered}"), help)
         })?;
         // A copy has to be written even if nothing is added to it.
         let text = if begun == path { text } else { String::new() };

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::decode::{Found, entries};
+use super::decode::{Found, entries, wrong};
 use super::owned;
 use super::secrets::reference;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
@@ -39,8 +39,8 @@ pub(super) fn config(node: &Node, what: &str, owner: Owner, found: &mut Found) -
             );
             continue;
         }
-        literal_secret(key, node, found);
         let mut path = key.value.clone();
+        secret_value(&path, key, node, found);
         config.spans.insert(path.clone(), key.span);
         collect(node, &mut path, &mut config.spans, &mut config.secrets, found);
         config.values.insert(key.value.clone(), node.to_json());
@@ -54,7 +54,7 @@ pub(super) fn json_map(
     found: &mut Found,
 ) -> serde_json::Map<String, Value> {
     for (key, node) in entries {
-        literal_secret(key, node, found);
+        secret_value(&key.value, key, node, found);
     }
     entries.iter().map(|(key, node)| (key.value.clone(), node.to_json())).collect()
 }
@@ -74,10 +74,10 @@ fn collect(
     match &node.kind {
         Kind::Map(entries) => {
             for (key, node) in entries {
-                literal_secret(key, node, found);
                 let length = path.len();
                 path.push('.');
                 path.push_str(&key.value);
+                secret_value(path, key, node, found);
                 spans.insert(path.clone(), key.span);
                 collect(node, path, spans, secrets, found);
                 path.truncate(length);
@@ -88,13 +88,29 @@ fn collect(
     }
 }
 
-/// Warns about a password that stands in the inventory, which people commit.
-fn literal_secret(key: &Spanned<String>, node: &Node, found: &mut Found) {
-    if names_a_secret(&key.value) && node.as_str().is_some_and(|text| !text.is_empty()) {
-        found.push(
-            Diagnostic::warning(node.span, format!("\"{}\" is written out in the inventory", key.value))
-                .sensitive()
-                .help("write {secret: NAME}, and under synapse.secrets where NAME comes from"),
-        );
+/// Warns about a password that stands in the inventory, which people commit, and refuses what was meant for a
+/// reference and is none: Synapse would take the mapping itself for the password.
+fn secret_value(path: &str, key: &Spanned<String>, node: &Node, found: &mut Found) {
+    if !names_a_secret(&key.value) {
+        return;
     }
+    let name = &key.value;
+    let diagnostic = match &node.kind {
+        Kind::String(text) if text.is_empty() => return,
+        Kind::String(_) | Kind::Int(_) | Kind::Float(_) => {
+            Diagnostic::warning(node.span, format!("\"{name}\" is written out in the inventory"))
+        }
+        Kind::Map(_) | Kind::Seq(_) if reference(node).is_none() && !is_of_a_module(path) => {
+            wrong(node, &format!("\"{name}\""), "{secret: NAME}")
+        }
+        _ => return,
+    };
+    found.push(
+        diagnostic.sensitive().help("write {secret: NAME}, and under synapse.secrets where NAME comes from"),
+    );
+}
+
+/// Whether a key stands below the `config` of a module or provider, which alone knows what its keys hold.
+fn is_of_a_module(path: &str) -> bool {
+    path.split('.').any(|part| part == "config")
 }

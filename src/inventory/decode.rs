@@ -289,5 +289,8 @@ fn unknown(
         let guess = keys.iter().find(|known| instead.starts_with(&format!("did you mean \"{known}\"")));
         return (diagnostic.help(instead), guess.copied());
     }
-    (diagnostic.help(choose(&key.value, keys)), suggest(&key.value, keys))
+    match suggest(&key.value, keys) {
+        Some(meant) => (diagnostic.meant(meant), Some(meant)),
+        None => (diagnostic.help(choose(&key.value, keys)), None),
+    }
 }

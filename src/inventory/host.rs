@@ -155,19 +155,10 @@ fn one_or_more(section: &Section<'_>, key: &str, found: &mut Found) -> Vec<Spann
     }
 }
 
-/// Jump hosts, the first one first. They stand in command lines of ssh, so only what an address holds may be there.
+/// Jump hosts, the first one first.
 fn jump(section: &Section<'_>, found: &mut Found) -> Vec<Spanned<String>> {
     let hosts = one_or_more(section, "jump", found);
-    let good = |text: &str| {
-        let (user, host) = text.split_once('@').unwrap_or(("_", text));
-        let part = |text: &str, more: &str| {
-            !text.is_empty()
-                && !text.starts_with('-')
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c) || more.contains(c))
-        };
-        part(user, "") && part(host, ":[]")
-    };
-    for host in hosts.iter().filter(|host| !good(&host.value)) {
+    for host in hosts.iter().filter(|host| !is_jump_host(&host.value)) {
         found.push(
             Diagnostic::error(host.span, format!("\"jump\" in {} is no [USER@]HOST[:PORT]", section.what)).help(
                 "a name of your ssh configuration or an address: jump: admin@bastion.example.org:2222; several as a list, \
@@ -176,6 +167,25 @@ fn jump(section: &Section<'_>, found: &mut Found) -> Vec<Spanned<String>> {
         );
     }
     hosts
+}
+
+/// Whether `text` is `[USER@]HOST[:PORT]`. It stands in command lines of ssh, so only what an address holds may be
+/// there.
+pub fn is_jump_host(text: &str) -> bool {
+    let (user, host) = text.split_once('@').unwrap_or(("_", text));
+    let part = |text: &str, more: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c) || more.contains(c))
+    };
+    // An IPv6 literal has colons of its own, and a port only behind brackets.
+    let port = match host.rsplit_once(']') {
+        Some((_, rest)) => rest.strip_prefix(':'),
+        None => host.split_once(':').map(|(_, port)| port).filter(|port| !port.contains(':')),
+    };
+    part(user, "")
+        && part(host, ":[]")
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// How the user becomes root: a boolean, or the program's name.

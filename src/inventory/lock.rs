@@ -34,12 +34,14 @@ pub struct Lock {
     pub packages: IndexMap<String, IndexMap<String, Vec<String>>>,
 }
 
-/// Reads a lock. An empty text is an empty lock; anything not understood is an error, because a
-/// guess would move ports or reshuffle shards.
+/// Reads a lock. Anything not understood is an error, also an empty text, because a guess would move ports or
+/// reshuffle shards.
 pub fn parse(text: &str) -> Result<Lock, Vec<Diagnostic>> {
     let root = yaml::parse(text)?;
     if root.kind == Kind::Null {
-        return Ok(Lock::default());
+        return Err(vec![Diagnostic::error(Span::default(), "the lock is empty").help(
+            "restore the file from version control, or delete it if nothing runs yet: without it ports and shards move",
+        )]);
     }
     let mut found = Vec::new();
     let lock = lock(&root, &mut found);

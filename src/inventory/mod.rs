@@ -43,7 +43,7 @@ use crate::diagnostic::Spanned;
 
 pub use config::ConfigMap;
 pub use datastore::{Datastore, External};
-pub use host::{Become, Host, Means};
+pub use host::{Become, Host, Means, is_jump_host};
 pub use install::Install;
 pub use limits::Limits;
 pub use listeners::{ExtraListener, ListenerKind, Metrics};

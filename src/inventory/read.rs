@@ -78,9 +78,10 @@ fn inventory(root: &Node, found: &mut Found) -> Option<Inventory> {
     let workers_at = file.entry("workers");
     let workers = workers_at.map(|(_, node)| workers(node, found)).unwrap_or_default();
     if let (false, Some((at, _)), false) = (file.has("redis"), workers_at, workers.is_empty()) {
+        let host = main.as_ref().map_or("NAME", |main| main.host.value.as_str());
         found.push(
             Diagnostic::error(at, "workers need Redis, and the inventory has no \"redis\"")
-                .help("add redis: {host: hs1}: the processes talk to each other through it"),
+                .help(format!("add redis: {{host: {host}}}: the processes talk to each other through it")),
         );
     }
 

@@ -140,10 +140,18 @@ fn source(key: &Spanned<String>, node: &Node, found: &mut Found) -> Option<Secre
                 found.push(Diagnostic::error(span, alone).help("write {host_file: PATH, key: KEY}"));
                 return None;
             }
-            let Some((span, _)) = section.entry("command") else {
+            let Some((span, node)) = section.entry("command") else {
                 section.missing("command", "command: [program, argument]", found);
                 return None;
             };
+            if node.as_str().is_some() {
+                // A line for a shell; what it says may be the secret.
+                let line = wrong(node, &format!("\"command\" of {what}"), "a list").sensitive();
+                found.push(
+                    line.help("write command: [pass, show, NAME]: the program and each argument by itself"),
+                );
+                return None;
+            }
             let command: Vec<String> =
                 section.texts("command", found).into_iter().map(|word| word.value).collect();
             if command.first().is_none_or(String::is_empty) {

@@ -4,7 +4,7 @@
 //! something else on that line, must not carry it to a screen or a CI log. Works on text, because
 //! files that do not parse are shown too. Columns stay what they are.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::secret::names_a_secret;
 
 /// The lines of `source`, masked.
@@ -12,6 +12,11 @@ pub(super) fn lines(source: &str, diagnostics: &[Diagnostic]) -> Vec<String> {
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     let mut lines: Vec<String> =
         source.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned()).collect();
+    let misspelt: Vec<String> = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.before_secret)
+        .filter_map(|diagnostic| key_at(diagnostic.span, &lines))
+        .collect();
     for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.sensitive) {
         if let Some(line) = (diagnostic.span.line as usize).checked_sub(1).and_then(|at| lines.get_mut(at)) {
             *line = mask(
@@ -31,7 +36,7 @@ pub(super) fn lines(source: &str, diagnostics: &[Diagnostic]) -> Vec<String> {
         if line.trim_start().starts_with("secrets:") {
             block = Some(indent);
         }
-        if let Some(from) = secret_value(line, block.is_some()) {
+        if let Some(from) = secret_value(line, &misspelt, block.is_some()) {
             let column = line[..from].chars().count();
             *line = mask(line, column, usize::MAX);
         }
@@ -39,14 +44,22 @@ pub(super) fn lines(source: &str, diagnostics: &[Diagnostic]) -> Vec<String> {
     lines
 }
 
-/// Byte at which a value begins that should have been a reference.
-fn secret_value(line: &str, in_secrets: bool) -> Option<usize> {
+/// The key that stands at `span`, without quotes.
+fn key_at(span: Span, lines: &[String]) -> Option<String> {
+    let line = lines.get((span.line as usize).checked_sub(1)?)?;
+    let key = line.chars().skip((span.column as usize).saturating_sub(1)).take(span.length as usize);
+    Some(key.collect::<String>().trim_matches(['"', '\'']).to_owned())
+}
+
+/// Byte at which a value begins that should have been a reference; `misspelt` are keys that were meant to have one.
+fn secret_value(line: &str, misspelt: &[String], in_secrets: bool) -> Option<usize> {
     line.match_indices(':').find_map(|(at, _)| {
         let key = line[..at].trim_end().trim_end_matches(['"', '\'']);
         let key = key.rsplit([' ', '{', ',', '"', '\'', '\t']).next().unwrap_or("");
         let exempt = matches!(key, "secrets" | "secret" | "env" | "file");
+        let meant = misspelt.iter().any(|other| other == key);
         let rest = &line[at + 1..];
-        if exempt || !(names_a_secret(key) || in_secrets) || !rest.starts_with([' ', '\t']) {
+        if !(meant || !exempt && (names_a_secret(key) || in_secrets)) || !rest.starts_with([' ', '\t']) {
             return None;
         }
         let value = rest.trim_start();

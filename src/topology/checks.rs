@@ -22,7 +22,6 @@ pub(super) fn check(
     let mut diagnostics = Vec::new();
     hosts(inventory, &mut diagnostics);
     proxy(inventory, &mut diagnostics);
-    redis(inventory, &mut diagnostics);
     renames(inventory, &mut diagnostics);
     for (name, pool) in &inventory.workers {
         if let Some((host, count)) = pool.hosts.iter().find(|(_, count)| *count > MOST) {
@@ -109,15 +108,6 @@ fn proxy(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) {
                     .related(first.span, "first here"),
             );
         }
-    }
-}
-
-fn redis(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) {
-    if let (None, Some(pool)) = (&inventory.redis, inventory.workers.values().next()) {
-        diagnostics.push(
-            Diagnostic::error(pool.span, "workers need Redis, and the inventory has none")
-                .help(format!("add `redis: {{host: {}}}`", inventory.main.host.value)),
-        );
     }
 }
 
@@ -280,11 +270,16 @@ fn processes(pool: &Pool) -> u32 {
 
 /// `did you mean "x"?` for the nearest of the known words, if one is near.
 pub(super) fn did_you_mean<T: AsRef<str>>(word: &str, known: impl IntoIterator<Item = T>) -> Option<String> {
+    nearest(word, known).map(|other| format!("did you mean {:?}?", other.as_ref()))
+}
+
+/// The nearest of the known words, if one is near.
+pub(super) fn nearest<T: AsRef<str>>(word: &str, known: impl IntoIterator<Item = T>) -> Option<T> {
     let near = word.chars().count() / 3 + 1;
     known
         .into_iter()
         .map(|other| (strsim::damerau_levenshtein(word, other.as_ref()), other))
         .filter(|(distance, _)| *distance <= near)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, other)| format!("did you mean {:?}?", other.as_ref()))
+        .map(|(_, other)| other)
 }

@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use super::catalogue::{Catalogue, Key, Type};
-use super::checks::did_you_mean;
+use super::checks::{did_you_mean, nearest};
+use super::config_rules::on;
 use super::proxy::size;
 use super::secrets;
 use crate::diagnostic::{Diagnostic, Span};
@@ -47,14 +48,14 @@ impl Look<'_> {
         let span = span_in(self.config, name);
         let keys = &self.catalogue.keys;
         let Some(key) = keys.top.get(name) else {
-            let near = || {
-                let known = keys.top.iter().filter(|(_, key)| key.known(version)).map(|(name, _)| name);
-                did_you_mean(name, known)
-            };
-            let help = keys.gone.get(name).cloned().or_else(near);
-            let help = help.unwrap_or_else(|| "delete it, unless a module of yours reads it".to_owned());
+            let known = keys.top.iter().filter(|(_, key)| key.known(version)).map(|(name, _)| name);
             let summary = format!("Synapse {version} has no key {name:?}, which {what} has");
-            found.push(Diagnostic::warning(span, summary).help(help));
+            let diagnostic = Diagnostic::warning(span, summary);
+            found.push(match (keys.gone.get(name), nearest(name, known)) {
+                (Some(instead), _) => diagnostic.help(instead.clone()),
+                (None, Some(meant)) => diagnostic.meant(meant),
+                (None, None) => diagnostic.help("delete it, unless a module of yours reads it"),
+            });
             return;
         };
         if !key.known(version) {
@@ -63,9 +64,12 @@ impl Look<'_> {
             return;
         }
         if let Some(instead) = &key.old {
-            found.push(
-                Diagnostic::warning(span, format!("{name:?} in {what} is an old key")).help(instead.clone()),
-            );
+            let diagnostic = if key.refused && on(Some(value)) {
+                Diagnostic::error(span, format!("Synapse refuses to start with {name:?}, which {what} has"))
+            } else {
+                Diagnostic::warning(span, format!("{name:?} in {what} is an old key"))
+            };
+            found.push(diagnostic.help(instead.clone()));
         }
         if let Some(wrong) = wrong(key, value) {
             let (expected, help) = wrong;
@@ -88,10 +92,10 @@ impl Look<'_> {
             Some(below) if !key.keys.is_empty() => {
                 for (inner, _) in below.iter().filter(|(inner, _)| !key.keys.contains(inner)) {
                     // Only what looks mistyped: what is below a key changes more often than the keys.
-                    let Some(help) = did_you_mean(inner, &key.keys) else { continue };
+                    let Some(meant) = nearest(inner, &key.keys) else { continue };
                     let span = span_in(self.config, &format!("{name}.{inner}"));
                     let summary = format!("Synapse has no key {inner:?} in {name:?}, which {what} has");
-                    found.push(Diagnostic::warning(span, summary).help(help));
+                    found.push(Diagnostic::warning(span, summary).meant(meant));
                 }
             }
             _ => {}

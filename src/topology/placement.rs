@@ -14,6 +14,8 @@ use crate::inventory::{Datastore, Host, Inventory};
 /// Loopback, as it is written into configuration.
 pub const LOOPBACK: &str = "127.0.0.1";
 
+const UNENCRYPTED: &str = "the hosts of this inventory talk to each other unencrypted";
+
 /// Who is where, and how they reach each other.
 #[derive(Debug)]
 pub(super) struct Placement {
@@ -47,6 +49,7 @@ impl Placement {
         // Unknown names are reported elsewhere; one of them makes no second host.
         used.retain(|host| inventory.hosts.contains_key(host));
         let one_host = used.len() <= 1;
+        loopback(inventory, &synapse, diagnostics);
         let mut internal = IndexMap::new();
         let mut seen: IndexMap<IpAddr, &str> = IndexMap::new();
         for (name, host) in &inventory.hosts {
@@ -63,6 +66,14 @@ impl Placement {
                             )
                             .help("give each host the address under which the others reach it")
                             .related(first, format!("{other:?} is here")),
+                        );
+                    }
+                    if needed && is_public(&address) {
+                        let span = host.internal_address.as_ref().map_or(host.address.span, |at| at.span);
+                        let summary = format!("internal_address of host {name:?} is public: {address}");
+                        diagnostics.push(
+                            Diagnostic::warning(span, summary)
+                                .help(format!("{UNENCRYPTED}: write the IP of a private network or VPN")),
                         );
                     }
                     internal.insert(name.clone(), address.to_string());
@@ -189,6 +200,36 @@ fn is_private(address: &IpAddr) -> bool {
     }
 }
 
+/// Neither of a private network nor of one link alone.
+fn is_public(address: &IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !is_private(address) && !link_local
+}
+
+/// Reports an external datastore on loopback that processes on several hosts need: each would ask its own host.
+fn loopback(inventory: &Inventory, synapse: &[String], diagnostics: &mut Vec<Diagnostic>) {
+    let hosts = synapse.iter().filter(|host| inventory.hosts.contains_key(*host)).count();
+    if hosts < 2 {
+        return;
+    }
+    for (name, store) in [("postgresql", Some(&inventory.postgresql)), ("redis", inventory.redis.as_ref())] {
+        let Some(Datastore::External(external)) = store.map(|store| &store.value) else { continue };
+        let host = &external.host.value;
+        let is_loopback = host.parse::<IpAddr>().map(|address| address.to_canonical().is_loopback());
+        if is_loopback.unwrap_or_else(|_| host.eq_ignore_ascii_case("localhost")) {
+            let summary = format!(
+                "{name}.external is on {host}, which is another machine on each of the {hosts} hosts with Synapse"
+            );
+            diagnostics.push(Diagnostic::error(external.host.span, summary).help(
+                "write an address that all of them reach, or a name if each of them has a proxy to it",
+            ));
+        }
+    }
+}
+
 fn missing(name: &str, host: &Host, main: &str) -> Diagnostic {
     let why = match host.address.value.parse::<IpAddr>() {
         Ok(address) if is_private(&address) => {
@@ -198,6 +239,9 @@ fn missing(name: &str, host: &Host, main: &str) -> Diagnostic {
         Err(_) => format!("{:?} is no IP address", host.address.value),
     };
     Diagnostic::error(host.span, format!("host {name:?} needs an internal_address: {why}"))
-        .help("the hosts of this inventory talk to each other unencrypted: add `internal_address: IP` of a private network or VPN")
-        .related(host.address.span, if name == main { "main runs here" } else { "other hosts must reach this one" })
+        .help(format!("{UNENCRYPTED}: add `internal_address: IP` of a private network or VPN"))
+        .related(
+            host.address.span,
+            if name == main { "main runs here" } else { "other hosts must reach this one" },
+        )
 }

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::datastores::DEFAULT_POOL;
 use super::proxy::size;
 use super::types::{Limits, Logging};
-use crate::diagnostic::{Diagnostic, Spanned};
+use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::inventory::{DbPool, Defaults, DeliveredFile, Inventory, LogTo};
 
 /// Days that log files are kept.
@@ -114,13 +114,17 @@ pub(super) fn modules(root: &str) -> String {
 
 /// Reports limits that contradict each other, wherever each was written.
 pub(super) fn check(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) {
+    // What stands in `defaults:` is wrong once, however many pools have it.
+    let mut seen: Vec<(Span, Span)> = Vec::new();
     for pool in std::iter::once("main").chain(inventory.workers.keys().map(String::as_str)) {
         let settings = Settings::of(inventory, pool);
         let max = settings.pick(|one| one.limits.memory_max.as_ref());
         let high = settings.pick(|one| one.limits.memory_high.as_ref());
         let bytes = |text: &Spanned<String>| size(&text.value.as_str().into());
         let (Some(max), Some(high)) = (max, high) else { continue };
-        if bytes(high) > bytes(max) {
+        let places = (high.span, max.span);
+        if bytes(high) > bytes(max) && !seen.contains(&places) {
+            seen.push(places);
             let summary =
                 format!("{pool:?} has a memory_high of {} above its memory_max of {}", high.value, max.value);
             diagnostics.push(

@@ -113,6 +113,14 @@ fn addresses() {
         "#,
     );
     check(&Site::new().host("unused", "unused.example.org", None), "");
+    check(
+        &two().host("hs2", "hs2.example.org", Some("8.8.8.8")).pool("sync on hs2 handles sync"),
+        r#"
+        warning: internal_address of host "hs2" is public: 8.8.8.8
+          the hosts of this inventory talk to each other unencrypted: write the IP of a private network or VPN
+        "#,
+    );
+    check(&two().host("hs2", "hs2.example.org", Some("8.8.8.8")).pool("sync on hs1 handles sync"), "");
 }
 
 #[test]
@@ -240,13 +248,6 @@ fn pools() {
 #[test]
 fn the_rest() {
     check(
-        &two().pool("sync on hs1 handles sync").with(|inventory| inventory.redis = None),
-        r#"
-        error: workers need Redis, and the inventory has none
-          add `redis: {host: hs1}`
-        "#,
-    );
-    check(
         &two().with(|inventory| {
             inventory.synapse.config = config(serde_json::json!({"max_upload_size": "100MB"}))
         }),
@@ -300,21 +301,47 @@ fn ports_in_the_lock() {
     );
 }
 
+fn external(host: &str) -> Spanned<Datastore> {
+    let external = External {
+        host: Spanned::new(host.to_owned(), Span::default()),
+        port: None,
+        database: None,
+        user: None,
+        password: None,
+        sslmode: Some("verify-full".to_owned()),
+        args: serde_json::Map::new(),
+    };
+    Spanned::new(Datastore::External(external), Span::default())
+}
+
+/// Loopback is good for all processes on one host, wherever the proxy is.
+#[test]
+fn an_external_datastore_on_loopback_is_each_hosts_own() {
+    let site = |redis: &str| {
+        two().pool("a on hs1 handles sync").with(|inventory| {
+            inventory.postgresql = external("127.0.0.1");
+            inventory.redis = Some(external(redis));
+            inventory.proxy.as_mut().unwrap().hosts[0].value = "hs2".to_owned();
+        })
+    };
+    check(&site("localhost"), "");
+    for redis in ["localhost", "::1", "127.0.0.2", "::ffff:127.0.0.1"] {
+        check(
+            &site(redis).pool("b on hs2 handles client"),
+            &format!(
+                r#"
+        error: postgresql.external is on 127.0.0.1, which is another machine on each of the 2 hosts with Synapse
+          write an address that all of them reach, or a name if each of them has a proxy to it
+        error: redis.external is on {redis}, which is another machine on each of the 2 hosts with Synapse
+          write an address that all of them reach, or a name if each of them has a proxy to it
+        "#
+            ),
+        );
+    }
+}
+
 #[test]
 fn an_external_datastore_needs_no_host() {
-    let external = |host: &str| {
-        let host = Spanned::new(host.to_owned(), Span::default());
-        let external = External {
-            host,
-            port: None,
-            database: None,
-            user: None,
-            password: None,
-            sslmode: Some("verify-full".to_owned()),
-            args: serde_json::Map::new(),
-        };
-        Spanned::new(Datastore::External(external), Span::default())
-    };
     let site = two().pool("a on hs1 handles sync").with(|inventory| {
         inventory.postgresql = external("db.example.org");
         inventory.redis = Some(external("2001:db8::1"));

@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
+use synprov::diagnostic::joined;
 use synprov::inventory::{self, Lock};
 use synprov::{render, topology};
 
 fn check(text: &str) -> String {
-    let (inventory, mut found) = inventory::parse(text);
-    found.extend(topology::resolve(&inventory.expect("understood"), &Lock::default()).diagnostics);
-    found.sort_by_key(|found| (found.span.line, found.span.column));
-    found.dedup();
+    let (inventory, found) = inventory::parse(text);
+    let resolved = topology::resolve(&inventory.expect("understood"), &Lock::default());
+    let found = joined(found, resolved.diagnostics);
     render::diagnostic::text(&found, "inventory.yaml", text, false)
 }
 

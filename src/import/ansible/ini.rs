@@ -102,7 +102,7 @@ fn host(line: &str) -> Option<Line> {
 
 /// Words as a shell has them: quotes keep spaces, `#` at the beginning of a word ends the line. Ansible's
 /// templates keep theirs too. `None`: a quote is not closed.
-fn words(line: &str) -> Option<Vec<String>> {
+pub(super) fn words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let (mut word, mut begun, mut quote) = (String::new(), false, None);
     let mut chars = line.chars().peekable();

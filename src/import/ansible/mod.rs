@@ -4,6 +4,7 @@
 //! groups, variables of a child group over those of its parents, those of the host over all. Never here:
 //! `group_vars/` and `host_vars/` (other files), templates, values that are passwords.
 
+mod arguments;
 mod groups;
 mod ini;
 mod yaml;
@@ -13,6 +14,7 @@ use indexmap::IndexMap;
 use super::{Note, name_like, shown};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::scalar;
+use arguments::Arguments;
 pub use groups::{Group, Groups};
 
 /// The hosts part of an inventory, and what is not in it.
@@ -80,12 +82,15 @@ fn hosts(groups: &Groups, mut notes: Vec<Note>) -> Hosts {
 /// Variables that mean nothing to SSH: read, and of no consequence.
 const IDLE: &[&str] = &[
     "ansible_python_interpreter",
-    "ansible_become_method",
     "ansible_ssh_pipelining",
     "ansible_pipelining",
     "ansible_shell_type",
     "ansible_remote_tmp",
 ];
+
+/// What to do about arguments of ssh.
+const ARGUMENTS: &str =
+    "jump hosts: write jump: [USER@]HOST[:PORT]; the rest: in ~/.ssh/config, which synprov reads";
 
 /// What a host's entry says: keys with their values as YAML.
 fn keys(
@@ -105,6 +110,7 @@ fn keys(
     let key = first(&["ansible_ssh_private_key_file", "ansible_private_key_file"]);
     let connection = first(&["ansible_connection"]);
     let r#become = first(&["ansible_become", "ansible_ssh_become", "ansible_sudo"]);
+    let become_method = first(&["ansible_become_method"]).map_or("sudo", String::as_str);
     let become_user = first(&["ansible_become_user", "ansible_sudo_user"]);
     let local = connection.is_some_and(|connection| connection == "local");
     let mut keys = vec![("address", scalar(if local { "local" } else { address }))];
@@ -118,10 +124,22 @@ fn keys(
         keys.push(("user", scalar(user)));
     }
     if r#become.is_some_and(|word| truthy(word)) && user.is_none_or(|user| user != "root") {
-        keys.push(("become", "true".to_owned()));
+        match become_method.rsplit('.').next() {
+            Some("sudo") => keys.push(("become", "true".to_owned())),
+            Some("doas") => keys.push(("become", "doas".to_owned())),
+            _ => strange(
+                format!("it becomes root by {}", shown(become_method)),
+                "synprov becomes root by sudo or doas: write become: sudo or become: doas",
+            ),
+        }
     }
     if let Some(key) = key.filter(|_| !local) {
         keys.push(("identity_files", format!("[{}]", scalar(key))));
+    }
+    let jump = if local { Vec::new() } else { jump(variables, &mut strange) };
+    if !jump.is_empty() {
+        let hosts: Vec<String> = jump.iter().map(|host| scalar(host)).collect();
+        keys.push(("jump", format!("[{}]", hosts.join(", "))));
     }
     if become_user.is_some_and(|user| user != "root") {
         strange("it becomes another user than root".to_owned(), "synprov works as root: allow sudo to root");
@@ -135,6 +153,9 @@ fn keys(
         );
     }
     for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("ansible_")) {
+        if arguments::NAMES.contains(&name.as_str()) {
+            continue;
+        }
         if known.contains(&name.as_str()) {
             if value.contains("{{") {
                 strange(format!("{} is a template", shown(name)), "write the value that it has");
@@ -143,20 +164,40 @@ fn keys(
         }
         let words = ["pass", "password", "secret", "token"];
         if words.iter().any(|word| name.contains(word)) {
-            strange(
-                format!("{} is not carried over", shown(name)),
-                "log in with a key; sudo must not ask for a password",
-            );
-        } else if name.contains("common_args") || name.contains("extra_args") || name.contains("proxy") {
-            strange(
-                format!("{} is not carried over", shown(name)),
-                "there are no jump hosts; a VPN, or a port that is reached directly",
-            );
+            let becomes = name.contains("become") || name.contains("sudo");
+            let help = if becomes {
+                "give it with --ask-become-password (-K), or in SYNPROV_BECOME_PASSWORD"
+            } else {
+                "log in with a key: identity_files, or an SSH agent"
+            };
+            strange(format!("{} is not carried over", shown(name)), help);
+        } else if name.contains("extra_args") || name.contains("proxy") {
+            strange(format!("{} is not carried over", shown(name)), ARGUMENTS);
         } else if !IDLE.contains(&name.as_str()) {
             strange(format!("{} is not understood", shown(name)), "see docs/inventory.md, hosts");
         }
     }
     keys
+}
+
+/// Jump hosts of the variables that hold arguments of ssh, which takes the first way that is named. What else these
+/// say is `strange`.
+fn jump(variables: &IndexMap<String, String>, mut strange: impl FnMut(String, &str)) -> Vec<String> {
+    let mut jump = Vec::new();
+    for name in arguments::NAMES {
+        let Some(value) = variables.get(*name) else { continue };
+        let Arguments { jump: hosts, more } = arguments::read(value);
+        let carried = jump.is_empty() && !hosts.is_empty();
+        if carried && more {
+            strange(format!("only the jump hosts of {name} are carried over"), ARGUMENTS);
+        } else if !carried && (more || !hosts.is_empty()) {
+            strange(format!("{name} is not carried over"), ARGUMENTS);
+        }
+        if carried {
+            jump = hosts;
+        }
+    }
+    jump
 }
 
 /// Ansible's words for true.
@@ -216,12 +257,7 @@ mod tests {
         let hosts = read(text, "hosts").unwrap();
         let said: Vec<String> = hosts.notes.iter().map(|note| note.what.clone()).collect();
         assert!(!format!("{hosts:?}").contains("hunter2"), "{hosts:?}");
-        for words in [
-            "ansible_password is not",
-            "common_args is not",
-            "ansible_host is a template",
-            "another user than root",
-        ] {
+        for words in ["ansible_password is not", "ansible_host is a template", "another user than root"] {
             assert!(said.iter().any(|what| what.contains(words)), "{words}: {said:?}");
         }
     }

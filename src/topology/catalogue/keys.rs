@@ -37,6 +37,9 @@ pub struct Key {
     until: Option<Minor>,
     /// Still read, and what to write instead.
     pub old: Option<String>,
+    /// Synapse does not start while it is switched on.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What a value must be.
