@@ -223,8 +223,9 @@ fn loopback(inventory: &Inventory, synapse: &[String], diagnostics: &mut Vec<Dia
             let summary = format!(
                 "{name}.external is on {host}, which is another machine on each of the {hosts} hosts with Synapse"
             );
-            diagnostics.push(Diagnostic::error(external.host.span, summary).help(
-                "write an address that all of them reach, or a name if each of them has a proxy to it",
+            // Some have a proxy to it on each host (pgbouncer, HAProxy before Patroni or Sentinel): no error.
+            diagnostics.push(Diagnostic::warning(external.host.span, summary).help(
+                "write an address that all of them reach; it is right if a proxy to the same one listens on each of them",
             ));
         }
     }

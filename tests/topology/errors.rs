@@ -330,10 +330,10 @@ fn an_external_datastore_on_loopback_is_each_hosts_own() {
             &site(redis).pool("b on hs2 handles client"),
             &format!(
                 r#"
-        error: postgresql.external is on 127.0.0.1, which is another machine on each of the 2 hosts with Synapse
-          write an address that all of them reach, or a name if each of them has a proxy to it
-        error: redis.external is on {redis}, which is another machine on each of the 2 hosts with Synapse
-          write an address that all of them reach, or a name if each of them has a proxy to it
+        warning: postgresql.external is on 127.0.0.1, which is another machine on each of the 2 hosts with Synapse
+          write an address that all of them reach; it is right if a proxy to the same one listens on each of them
+        warning: redis.external is on {redis}, which is another machine on each of the 2 hosts with Synapse
+          write an address that all of them reach; it is right if a proxy to the same one listens on each of them
         "#
             ),
         );
