@@ -64,7 +64,7 @@ fn reference() -> String {
     let variables: String = variables.iter().map(|(name, help)| format!("| `{name}` | {help} |\n")).collect();
     format!(
         "# Commands\n\nWritten from the program by `SYNPROV_WRITE=1 cargo test --test docs`; changes here are lost.\n\n\
-         ## Exit codes\n\n```text\n{codes}\n```\n\nSeveral at once: the first of 130, 7, 6, 1, 5, 4, 3, 2, 0.\n\n\
+         ## Exit codes\n\n```text\n{codes}\n```\n\nSeveral at once: the first of 64, 130, 7, 6, 1, 5, 4, 3, 2, 0.\n\n\
          ## Environment\n\n| variable | what it sets |\n| --- | --- |\n{variables}{OTHERS}{commands}"
     )
 }
@@ -83,6 +83,40 @@ fn the_reference_is_what_the_program_says() {
         "docs/reference/cli.md is not what the program says (first difference: {differs:?}); \
          `SYNPROV_WRITE=1 cargo test --test docs` writes it anew"
     );
+}
+
+/// All commands with their paths, the hidden ones left out.
+fn every_command(command: &clap::Command, path: &[&str], found: &mut Vec<(Vec<String>, clap::Command)>) {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        let path = [path, &[below.get_name()]].concat();
+        found.push((path.iter().map(|&name| name.to_owned()).collect(), below.clone()));
+        every_command(below, &path, found);
+    }
+}
+
+#[test]
+fn every_command_has_an_example_and_its_exit_codes() {
+    let program = synprov::cli::Cli::command();
+    let mut commands = Vec::new();
+    every_command(&program, &[], &mut commands);
+    assert!(commands.len() > 25, "{} commands", commands.len());
+    for (path, command) in &commands {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.contains("\n  synprov "), "{path:?} has no example");
+        assert!(help.contains("\n\nExit codes: 0 "), "{path:?} does not say its exit codes");
+    }
+    commands.push((Vec::new(), program));
+    for (path, command) in &commands {
+        let help = command.get_after_help().unwrap().to_string();
+        let lines: Vec<&str> = help.lines().collect();
+        let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+        for pair in lines.windows(2) {
+            assert!(!pair.iter().all(|line| is_prose(line)), "{path:?}: clap breaks lines, not we: {pair:?}");
+        }
+        for line in lines.iter().filter(|line| !is_prose(line)) {
+            assert!(line.chars().count() <= 80, "{path:?}: wider than a terminal: {line}");
+        }
+    }
 }
 
 /// A command of the tutorial, and what it is said to print.
