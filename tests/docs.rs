@@ -1,11 +1,13 @@
-//! The documentation is as the program is: the reference is written from it, the tutorial's commands run, tests
-//! that pages name exist, and links lead somewhere.
+//! The documentation is as the program is: the reference is written from it, the tutorial's commands run, all others
+//! are given to the parser, tests that pages name exist, and links lead somewhere.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::CommandFactory as _;
+
+mod reference;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,7 +57,7 @@ const OTHERS: &str = "\
 | `XDG_STATE_HOME` | Where the logs of applies go, below `synprov/logs` [default: ~/.local/state] |
 ";
 
-fn reference() -> String {
+fn cli_page() -> String {
     let mut command = plain(synprov::cli::Cli::command());
     command.build();
     let (mut commands, mut variables) = (String::new(), Vec::new());
@@ -71,18 +73,19 @@ fn reference() -> String {
 
 #[test]
 fn the_reference_is_what_the_program_says() {
-    let path = root().join("docs/reference/cli.md");
-    let written = reference();
-    if std::env::var_os("SYNPROV_WRITE").is_some() {
-        std::fs::write(&path, &written).unwrap();
+    for (page, written) in [("cli.md", cli_page()), ("inventory.md", reference::page())] {
+        let path = root().join("docs/reference").join(page);
+        if std::env::var_os("SYNPROV_WRITE").is_some() {
+            std::fs::write(&path, &written).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        let differs = written.lines().zip(there.lines()).find(|(new, old)| new != old);
+        assert!(
+            there == written,
+            "docs/reference/{page} is not what the program says (first difference: {differs:?}); \
+             `SYNPROV_WRITE=1 cargo test --test docs` writes it anew"
+        );
     }
-    let there = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = written.lines().zip(there.lines()).find(|(new, old)| new != old);
-    assert!(
-        there == written,
-        "docs/reference/cli.md is not what the program says (first difference: {differs:?}); \
-         `SYNPROV_WRITE=1 cargo test --test docs` writes it anew"
-    );
 }
 
 /// All commands with their paths, the hidden ones left out.
