@@ -232,7 +232,12 @@ fn commands_on_pages_are_understood() {
                     parse(&[])
                 } else if in_text && first.starts_with('-') && !FOREIGN.contains(&first.as_str()) {
                     let tried: Vec<_> = commands.iter().map(|(path, _)| parse(path)).collect();
-                    if tried.iter().any(Result::is_ok) { Ok(()) } else { tried[0].clone() }
+                    // A command that has the flag and refuses its value says more than one without it.
+                    let says_more = |outcome: &Result<(), String>| match outcome {
+                        Ok(()) => 0,
+                        Err(why) => 1 + usize::from(why.contains("unexpected argument")),
+                    };
+                    tried.into_iter().min_by_key(says_more).unwrap()
                 } else {
                     continue;
                 };
