@@ -226,9 +226,8 @@ fn commands_on_pages_are_understood() {
                         Ok(_) => Ok(()),
                     }
                 };
-                let outcome = if is_synprov {
-                    parse(&[])
-                } else if in_text && has_flag && program.find_subcommand(first).is_some() {
+                let is_command = in_text && has_flag && program.find_subcommand(first).is_some();
+                let outcome = if is_synprov || is_command {
                     parse(&[])
                 } else if in_text && first.starts_with('-') && !FOREIGN.contains(&first.as_str()) {
                     let tried: Vec<_> = commands.iter().map(|(path, _)| parse(path)).collect();
