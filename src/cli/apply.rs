@@ -13,7 +13,7 @@ use super::rehearse::stand_in;
 use super::rotation::rotated;
 use super::saved_plan::{self, DELETES, Named};
 use super::several::{self, MoreArgs, Others};
-use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs, exit};
 use crate::facts::conversation::clean;
 use crate::plan::saved::Saved;
 use crate::render::plan::{DiffStyle, Style, json as document, text};
@@ -23,9 +23,7 @@ pub const READY_SECONDS: u32 = 120;
 
 /// `synprov apply`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Examples:\n  synprov apply               shows the plan and asks\n  synprov apply --yes         for scripts: does not ask\n  synprov apply --limit hs2   only this host\n  synprov apply --backup      first dumps the database, and main's configuration and secrets\n  synprov apply prod.plan     exactly the plan that `plan --out prod.plan` saved, without asking\n  synprov apply a.yaml b.yaml several deployments, one after the other, until one fails\n  synprov apply --yes --at-once 8 *.yaml   the same, eight at a time"
-)]
+#[command(after_help = exit::below(HELP, exit::APPLIES, &[]))]
 pub struct ApplyArgs {
     #[command(flatten)]
     pub inventory: InventoryArgs,
@@ -67,6 +65,16 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+const HELP: &str = "\
+Examples:
+  synprov apply                shows the plan and asks
+  synprov apply --yes          for scripts: does not ask
+  synprov apply --limit hs2    only this host
+  synprov apply --backup       first dumps database, configuration and secrets
+  synprov apply prod.plan      exactly the plan that was saved, without asking
+  synprov apply a.yaml b.yaml  one deployment after the other, until one fails
+  synprov apply --yes --at-once 8 *.yaml   the same, eight at a time";
 
 /// Runs it.
 pub fn run(arguments: &ApplyArgs, output: &Output) -> Exit {

@@ -7,10 +7,11 @@ use super::against_host::{self, Found, look};
 use super::load::load_or_tell;
 use super::rehearse::stand_in;
 use super::several::{self, MoreArgs, Others};
-use super::{Exit, InventoryArgs, Output};
+use super::{Exit, InventoryArgs, Output, exit};
 
 /// `synprov check`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = exit::below(HELP, exit::ASKS, &[(Exit::Done, "no error, though there may be warnings")]))]
 pub struct CheckArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -26,6 +27,14 @@ pub struct CheckArgs {
     #[arg(long)]
     json: bool,
 }
+
+const HELP: &str = "\
+Examples:
+  synprov check                      offline
+  synprov check a.yaml b.yaml        several inventories
+  synprov check --json | jq '.diagnostics[].summary'
+  synprov check --against-host       also asks the hosts, and tries their ports
+  synprov check --against-host=hs2   only this one";
 
 /// Runs it: 0 if nothing is wrong (warnings are allowed), else 1.
 pub fn run(arguments: &CheckArgs, output: &Output) -> Exit {

@@ -8,7 +8,7 @@ use super::apply::confirmed;
 use super::execute::execute;
 use super::hosts::{Surveyed, survey};
 use super::services::ServiceArgs;
-use super::{Exit, Output};
+use super::{Exit, Output, exit};
 use crate::facts::HostFacts;
 use crate::plan::control::act::{Verb, act};
 use crate::plan::control::select::{ALL, Service, services};
@@ -38,26 +38,26 @@ pub struct ControlArgs {
 pub fn help(verb: Verb) -> String {
     let (what, examples) = match verb {
         Verb::Start => (
-            "Starts what does not run, in order: PostgreSQL and Redis, the main process, stream writers, other\n\
-             workers, the proxy; each stage waits until the one before is ready. What is started starts at boot,\n\
+            "Starts what does not run, in order: PostgreSQL and Redis, the main process, stream writers, other \
+             workers, the proxy; each stage waits until the one before is ready. What is started starts at boot, \
              too. Without names: everything.",
             "synprov start\n  synprov start sync2\n  synprov start main 'fed*' prod.yaml",
         ),
         Verb::Stop => (
-            "Stops what runs, in reverse order: the proxy, workers, stream writers, the main process, datastores.\n\
-             Without names: all Synapse processes; the proxy, which may serve other sites, and datastores have to be\n\
-             named (`all` names everything). Where the proxy stops first, requests in flight may end. The record\n\
-             says that it was you: `plan` and `drift` call it stopped by `synprov stop` and no drift, and an apply\n\
+            "Stops what runs, in reverse order: the proxy, workers, stream writers, the main process, datastores. \
+             Without names: all Synapse processes; the proxy, which may serve other sites, and datastores have to be \
+             named (`all` names everything). Where the proxy stops first, requests in flight may end. The record \
+             says that it was you: `plan` and `drift` call it stopped by `synprov stop` and no drift, and an apply \
              starts it again, as does a reboot (unless disabled).",
             "synprov stop sync2\n  synprov stop --yes\n  synprov stop all --allow-datastore-restart",
         ),
         Verb::Restart => (
-            "Restarts in the order of `start`, each stage ready before the next one. Without names: all Synapse\n\
+            "Restarts in the order of `start`, each stage ready before the next one. Without names: all Synapse \
              processes. A proxy reloads. The record learns of it: the next plan is empty.",
             "synprov restart sync2\n  synprov restart sync federation_sender\n  synprov restart redis --allow-datastore-restart",
         ),
         Verb::Reload => (
-            "Synapse processes read their log configuration, certificates and cache factors again and go on; a proxy\n\
+            "Synapse processes read their log configuration, certificates and cache factors again and go on; a proxy \
              takes its whole configuration over. Without names: all of them.",
             "synprov reload proxy\n  synprov reload main sync",
         ),
@@ -66,12 +66,13 @@ pub fn help(verb: Verb) -> String {
             "synprov enable sync2",
         ),
         Verb::Disable => (
-            "They do not start at boot any more; nothing is stopped now. Without names: all Synapse processes.\n\
+            "They do not start at boot any more; nothing is stopped now. Without names: all Synapse processes. \
              `plan` says that it was `synprov disable`, and an apply enables them again.",
             "synprov disable sync2\n  synprov stop sync2",
         ),
     };
-    format!("{what}\n\n{}\n\nExamples:\n  {examples}", super::services::NAMES)
+    let text = format!("{what}\n\n{}\n\nExamples:\n  {examples}", super::services::NAMES);
+    exit::below(&text, exit::ACTS, &[])
 }
 
 /// What no names stand for.

@@ -1,6 +1,6 @@
 //! Exit codes, in one table.
 
-/// How a run ended. Several at once: the first in [`Exit::RANK`] wins.
+/// How a run ended. Several at once: [`Exit::worse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Done, or nothing to do.
@@ -45,7 +45,7 @@ impl Exit {
         }
     }
 
-    /// The worse of two: 130 > 7 > 6 > 1 > 5 > 4 > 3 > 2 > 0.
+    /// The worse of two: 64 > 130 > 7 > 6 > 1 > 5 > 4 > 3 > 2 > 0.
     pub fn worse(self, other: Self) -> Self {
         let rank = |exit: Self| match exit {
             Exit::Usage => 9,
@@ -69,19 +69,45 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-/// What `--help` says about exit codes.
-pub const HELP: &str = "\
-Exit codes:
-  0    done, or nothing to do
-  1    error, also a declined prompt
-  2    changes (plan --detailed-exitcode), drift (drift)
-  3    a host could not be asked; the answer is incomplete, and apply changed nothing
-  4    refused: something changed since the plan was shown or saved
-  5    another run holds a host's lock
-  6    failed and rolled back
-  7    failed, and the way back failed too
-  64   wrong usage
-  130, 143  interrupted";
+/// Every exit code, what it means, and what the table adds to that.
+const MEANINGS: [(&str, &str, &str); 10] = [
+    ("0", "done, or nothing to do", ""),
+    ("1", "error", ", also a declined prompt"),
+    ("2", "changes", " (plan --detailed-exitcode, drift), a process is not well (status)"),
+    ("3", "a host could not be asked", ": the answer is incomplete, nothing was applied"),
+    ("4", "refused: something changed since the plan was shown or saved", ""),
+    ("5", "another run holds a host's lock", ""),
+    ("6", "failed and rolled back", ""),
+    ("7", "failed, and the way back failed too", ""),
+    ("64", "wrong usage", ""),
+    ("130, 143", "interrupted", ""),
+];
+
+/// What a command that asks hosts may exit with besides what all do.
+pub const ASKS: &[Exit] = &[Exit::Incomplete];
+/// Likewise one that does steps on hosts.
+pub const ACTS: &[Exit] = &[Exit::Incomplete, Exit::Stale, Exit::Locked];
+/// Likewise one that goes back if they fail.
+pub const APPLIES: &[Exit] = &[Exit::Incomplete, Exit::Stale, Exit::Locked, Exit::RolledBack, Exit::Broken];
+
+/// What `synprov --help` says about exit codes.
+pub fn table() -> String {
+    let lines = MEANINGS.map(|(code, meaning, more)| format!("\n  {code:<4} {meaning}{more}"));
+    format!("Exit codes:{}", lines.concat())
+}
+
+/// What `--help` of a command says below its options: `text`, and the codes that it may exit with: those of
+/// every command, `further` ones, and those that mean something of their own `here`.
+pub fn below(text: &str, further: &[Exit], here: &[(Exit, &str)]) -> String {
+    let every = [Exit::Done, Exit::Error, Exit::Usage];
+    let is = |exit: &Exit, code: &str| exit.code().to_string() == code;
+    let said = MEANINGS.iter().filter_map(|(code, meaning, _)| {
+        let own = here.iter().find(|(exit, _)| is(exit, code)).map(|(_, meaning)| *meaning);
+        let common = every.iter().chain(further).any(|exit| is(exit, code));
+        own.or(common.then_some(*meaning)).map(|meaning| format!("{code} {meaning}"))
+    });
+    format!("{text}\n\nExit codes: {}.", said.collect::<Vec<_>>().join("; "))
+}
 
 #[cfg(test)]
 mod tests {
@@ -99,6 +125,7 @@ mod tests {
             Exit::RolledBack,
             Exit::Broken,
             Exit::Interrupted(2),
+            Exit::Usage,
         ];
         for (index, better) in order.iter().enumerate() {
             for worse in &order[index..] {
@@ -106,6 +133,6 @@ mod tests {
                 assert_eq!(worse.worse(*better), *worse);
             }
         }
-        assert_eq!(order.map(Exit::code), [0, 2, 3, 4, 5, 1, 6, 7, 130]);
+        assert_eq!(order.map(Exit::code), [0, 2, 3, 4, 5, 1, 6, 7, 130, 64]);
     }
 }

@@ -6,13 +6,13 @@ use clap::{Args, ValueEnum};
 
 use super::load::{Loaded, load_or_tell};
 use super::rehearse::stand_in;
-use super::{Exit, InventoryArgs, Output};
+use super::{Exit, InventoryArgs, Output, exit};
 use crate::render::firewall::{self, Allowed, HostFirewall, Policy};
 use crate::topology::{Reach, reachability};
 
 /// `synprov firewall`.
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
+#[command(after_help = exit::below(HELP, &[], &[]))]
 pub struct FirewallArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -43,17 +43,18 @@ pub struct FirewallArgs {
 }
 
 const HELP: &str = "\
-Nothing is changed on any host. Traffic between processes of one host passes over loopback and is
+Nothing is changed on any host. Traffic between processes of one host passes over loopback and is \
 not listed. Ports are those of inventory.lock.
 
 Examples:
-  synprov firewall                                     a table
-  synprov firewall --format nftables --host hs1        rules of one host, for nft -f
-  synprov firewall --format nftables --output rules/   a file for each host
+  synprov firewall                                    a table
+  synprov firewall --format nftables --host hs1       rules of one host
+  synprov firewall --format nftables --output rules/  a file for each host
   synprov firewall --format nftables --policy accept --host hs1
-                                                       guard PostgreSQL, Redis and Synapse, leave the rest alone
-Before loading rules on a distant host, arrange a way back:
-  nft -f hs1.nft && sleep 60 && nft delete table inet matrix_firewall   (interrupt it if you are still in)";
+      guard PostgreSQL, Redis and Synapse, leave the rest alone
+
+Before loading rules on a distant host, arrange a way back (interrupt it if you are still in):
+  nft -f hs1.nft && sleep 60 && nft delete table inet matrix_firewall";
 
 /// `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

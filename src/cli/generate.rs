@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, ValueEnum};
 
-use super::{Cli, Exit, Output};
+use super::{Cli, Exit, Output, exit};
 
 /// `synprov completion`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  synprov completion bash > /etc/bash_completion.d/synprov")]
+#[command(after_help = exit::below(COMPLETION_HELP, &[], &[]))]
 pub struct CompletionArgs {
     /// Which shell
     shell: clap_complete::Shell,
@@ -23,7 +23,7 @@ pub struct ManArgs {
 
 /// `synprov schema`.
 #[derive(Debug, Args)]
-#[command(after_help = SCHEMA_HELP)]
+#[command(after_help = exit::below(SCHEMA_HELP, &[], &[]))]
 pub struct SchemaArgs {
     /// Of what: an inventory, or what `--json` of a command puts out (apply: each of its lines)
     #[arg(value_enum, default_value_t)]
@@ -44,14 +44,22 @@ enum SchemaOf {
     History,
 }
 
+const COMPLETION_HELP: &str = "\
+Examples:
+  synprov completion bash > /etc/bash_completion.d/synprov
+  synprov completion fish > ~/.config/fish/completions/synprov.fish";
+
 const SCHEMA_HELP: &str = "\
-Editors with a YAML language server complete keys and words from it and show what each is for:
-  synprov schema > inventory.schema.json
-and as the first line of inventory.yaml:
+Editors with a YAML language server complete keys and words from it and show what each is for. The \
+first line of inventory.yaml names it:
   # yaml-language-server: $schema=inventory.schema.json
 
-It describes one file at a time. `synprov check` knows more: whether hosts exist, whether the
-Synapse version has a stream, what only one process may do.";
+It describes one file at a time. `synprov check` knows more: whether hosts exist, whether the \
+Synapse version has a stream, what only one process may do.
+
+Examples:
+  synprov schema > inventory.schema.json
+  synprov schema plan | jq .properties";
 
 impl SchemaOf {
     /// The schema. Tests hold the inventory's against the parser, key by key, and the others against

@@ -6,12 +6,12 @@ use clap::{Args, ValueEnum};
 
 use super::load::load_or_tell;
 use super::rehearse::stand_in;
-use super::{Exit, InventoryArgs, Output};
+use super::{Exit, InventoryArgs, Output, exit};
 use crate::render::graph::{Graph, mermaid, svg};
 
 /// `synprov graph`.
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
+#[command(after_help = exit::below(HELP, &[], &[]))]
 pub struct GraphArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -33,8 +33,8 @@ const HELP: &str = "\
 Offline: hosts, processes with their ports, what each serves, writes and runs.
 
 Examples:
-  synprov graph -o matrix.svg          a picture for a browser or a README, light and dark
-  synprov graph --format mermaid       text that code hosts draw, for a ```mermaid block
+  synprov graph -o matrix.svg       a picture for a browser or a README
+  synprov graph --format mermaid    text that code hosts draw as a picture
   synprov graph --json | jq .hosts";
 
 /// `--format`.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::hosts::survey_generations;
 use super::load::{Loaded, StandIn, load_or_tell, understand};
 use super::rehearse::stand_in;
-use super::{Exit, HostArgs, InventoryArgs, Output};
+use super::{Exit, HostArgs, InventoryArgs, Output, exit};
 use crate::apply::former::{Former, NoFormer};
 use crate::facts::HostFacts;
 use crate::facts::generation::{Meta, Wanted};
@@ -16,9 +16,7 @@ use crate::render::history::{self, Listed};
 
 /// `synprov history`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  synprov history                        a line a generation\n  synprov history --show 7               what generation 7 changed\n  synprov history --print-inventory 7    the inventory as it was then\n  synprov rollback --to 7                go back to it"
-)]
+#[command(after_help = exit::below(HELP, exit::ASKS, &[]))]
 pub struct HistoryArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -38,6 +36,13 @@ pub struct HistoryArgs {
     #[arg(long)]
     json: bool,
 }
+
+const HELP: &str = "\
+Examples:
+  synprov history                      a line a generation
+  synprov history --show 7             what generation 7 changed
+  synprov history --print-inventory 7  the inventory as it was then
+  synprov rollback --to 7              go back to it";
 
 /// Runs it.
 pub fn run(arguments: &HistoryArgs, output: &Output) -> Exit {

@@ -10,10 +10,12 @@ use std::process::Command;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::{Exit, exit};
 use crate::lab::{Lab, LabError};
 
 /// Look at throwaway hosts, log in on them, remove them.
 #[derive(Debug, Args)]
+#[command(after_help = exit::below(LAB_HELP, &[], &[]))]
 pub struct LabArgs {
     /// What to do.
     #[command(subcommand)]
@@ -33,6 +35,7 @@ pub enum LabCommand {
 
 /// `synprov lab list`
 #[derive(Debug, Args)]
+#[command(after_help = exit::below(LIST_HELP, &[], &[]))]
 pub struct ListArgs {
     /// A JSON list instead of a table.
     #[arg(long)]
@@ -41,6 +44,7 @@ pub struct ListArgs {
 
 /// `synprov lab ssh`
 #[derive(Debug, Args)]
+#[command(after_help = exit::below(SSH_HELP, &[], SSH_EXITS))]
 pub struct SshArgs {
     /// HOST, or LAB/HOST where several labs have a host of that name.
     pub host: String,
@@ -51,6 +55,7 @@ pub struct SshArgs {
 
 /// `synprov lab down`
 #[derive(Debug, Args)]
+#[command(after_help = exit::below(DOWN_HELP, &[], &[]))]
 pub struct DownArgs {
     /// Labs to remove; without any, the one that is there.
     pub labs: Vec<String>,
@@ -58,6 +63,34 @@ pub struct DownArgs {
     #[arg(long, conflicts_with = "labs")]
     pub all: bool,
 }
+
+const LAB_HELP: &str = "\
+Examples:
+  synprov rehearse --keep
+  synprov lab list
+  synprov lab ssh hs1
+  synprov lab down";
+
+const LIST_HELP: &str = "\
+Examples:
+  synprov lab list
+  synprov lab list --json | jq -r '.[].address'";
+
+const SSH_HELP: &str = "\
+Examples:
+  synprov lab ssh hs1
+  synprov lab ssh three-hosts/hs2 systemctl --failed";
+
+const SSH_EXITS: &[(Exit, &str)] = &[
+    (Exit::Done, "what ran there succeeded, else its exit code"),
+    (Exit::Error, "no such host, or its own 1"),
+];
+
+const DOWN_HELP: &str = "\
+Examples:
+  synprov lab down
+  synprov lab down three-hosts
+  synprov lab down --all";
 
 /// A host as `lab list --json` shows it.
 #[derive(Debug, Serialize)]

@@ -9,7 +9,7 @@ use super::hosts::{excluded, exit_of, tell};
 use super::load::Loaded;
 use super::reach::{privilege, target};
 use super::services::{NAMES, ServiceArgs};
-use super::{Exit, Output};
+use super::{Exit, Output, exit};
 use crate::facts::journal::{Line, Request, Source, read};
 use crate::facts::{HostError, Privilege};
 use crate::plan::control::select::Service;
@@ -37,12 +37,13 @@ pub struct LogsArgs {
 }
 
 fn help() -> String {
-    format!(
-        "It reads the journal, or the log file of processes that log to files, over SSH; what a terminal would\n\
+    let text = format!(
+        "It reads the journal, or the log file of processes that log to files, over SSH; what a terminal would \
          obey is taken out. Times are UTC. Without names: all Synapse processes.\n\n{NAMES}\n\n\
          Examples:\n  synprov logs sync2\n  synprov logs main sync -f\n  synprov logs 'fed*' --since 15m -n 1000\n  \
          synprov logs redis prod.yaml"
-    )
+    );
+    exit::below(&text, exit::ASKS, &[])
 }
 
 /// In words that `journalctl --since` and `date -d` both understand.

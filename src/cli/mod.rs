@@ -63,7 +63,7 @@ use crate::plan::control::act::Verb;
 /// One inventory describes hosts and workers. `check` reads it offline, `plan` shows what differs on
 /// the hosts and why, `apply` does exactly that, `drift` tells cron who else changed them, `rehearse` does it on throwaway hosts first.
 #[derive(Debug, Parser)]
-#[command(name = "synprov", version, long_version = build_data::long_version(), after_help = exit::HELP, propagate_version = true, max_term_width = 100)]
+#[command(name = "synprov", version, long_version = build_data::long_version(), after_help = exit::table(), propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

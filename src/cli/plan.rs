@@ -13,7 +13,7 @@ use super::rotation::rotated;
 use super::saved_plan;
 use super::several::{self, MoreArgs, Others};
 use super::whole_file::{PRIVATE, replace};
-use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock};
+use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock, exit};
 use crate::plan::Plan;
 use crate::render;
 use crate::render::graph::{Graph, svg};
@@ -22,9 +22,7 @@ use crate::render::plan::{DiffStyle, Style, json, no_plan, text};
 
 /// `synprov plan`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Examples:\n  synprov plan                        everything that differs, with diffs\n  synprov plan --diff summary         without diffs\n  synprov plan --detailed-exitcode    exit 2 if anything differs\n  synprov plan --target sync          only this pool, and what it needs\n  synprov plan --rotate replication   what would restart if that secret got a new value\n  synprov plan --json | jq .steps\n  synprov plan --out prod.plan        saves it: synprov show prod.plan, synprov apply prod.plan\n  synprov plan --html plan.html       one page for a browser, to review or attach\n  synprov plan a.yaml b.yaml          several deployments, side by side"
-)]
+#[command(after_help = exit::below(HELP, exit::ASKS, &[(Exit::Changes, "with --detailed-exitcode: there are changes")]))]
 pub struct PlanArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -62,6 +60,18 @@ pub struct PlanArgs {
     #[arg(long)]
     detailed_exitcode: bool,
 }
+
+const HELP: &str = "\
+Examples:
+  synprov plan                        everything that differs, with diffs
+  synprov plan --diff summary         without diffs
+  synprov plan --detailed-exitcode    exit 2 if anything differs
+  synprov plan --target sync          only this pool, and what it needs
+  synprov plan --rotate replication   what would restart if that secret changed
+  synprov plan --json | jq .steps
+  synprov plan --out prod.plan        saves it for `show` and `apply`
+  synprov plan --html plan.html       one page for a browser, to review
+  synprov plan a.yaml b.yaml          several deployments, side by side";
 
 /// Runs it.
 pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {

@@ -9,7 +9,7 @@ use super::apply::{ApplyArgs, apply_loaded};
 use super::hosts::survey;
 use super::lab::LabArgs;
 use super::load::{Loaded, StandIn, load_or_tell, read_inventory};
-use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, exit};
 use crate::inventory::{Inventory, Tls};
 use crate::lab::client::Door;
 use crate::lab::verify::{Features, Homeserver, Process, verify};
@@ -20,9 +20,7 @@ use crate::topology::Request;
 
 /// `synprov rehearse`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  synprov rehearse inventory.yaml          about 3 minutes; nothing real is touched\n  synprov rehearse --keep inventory.yaml   leaves the hosts: synprov lab ssh hs1, synprov plan --lab"
-)]
+#[command(after_help = exit::below(HELP, exit::APPLIES, &[]))]
 pub struct RehearseArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -63,6 +61,13 @@ impl From<DistroChoice> for Distro {
         }
     }
 }
+
+const HELP: &str = "\
+Examples:
+  synprov rehearse           about 3 minutes; nothing real is touched
+  synprov rehearse --keep    leaves the hosts for a look around
+  synprov lab ssh hs1
+  synprov plan --lab";
 
 /// Runs it.
 pub fn run(arguments: &RehearseArgs, output: &Output) -> Exit {

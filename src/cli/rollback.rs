@@ -8,7 +8,7 @@ use super::hosts::survey_generations;
 use super::load::load_or_tell;
 use super::lock_file::LockFile;
 use super::rehearse::stand_in;
-use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs};
+use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, exit};
 use crate::facts::conversation::clean;
 use crate::facts::generation::Wanted;
 use crate::render::plan::DiffStyle;
@@ -16,9 +16,7 @@ use crate::render::time::utc;
 
 /// `synprov rollback`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  synprov rollback              to the generation before the present one; shows the plan and asks\n  synprov rollback --to 7       to generation 7 (`synprov history` lists them)\n\nHosts go back, inventory.yaml does not: see `synprov history --print-inventory`.\nData in PostgreSQL and media stay as they are."
-)]
+#[command(after_help = exit::below(HELP, exit::APPLIES, &[]))]
 pub struct RollbackArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -50,6 +48,14 @@ pub struct RollbackArgs {
     #[arg(long)]
     json: bool,
 }
+
+const HELP: &str = "\
+Hosts go back, inventory.yaml does not: see `synprov history --print-inventory`. \
+Data in PostgreSQL and media stay as they are.
+
+Examples:
+  synprov rollback         to the generation before; shows the plan and asks
+  synprov rollback --to 7  to generation 7 (`synprov history` lists them)";
 
 /// Runs it.
 pub fn run(arguments: &RollbackArgs, output: &Output) -> Exit {

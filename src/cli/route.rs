@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::load::{Loaded, load_or_tell};
-use super::{Exit, InventoryArgs, Output};
+use super::{Exit, InventoryArgs, Output, exit};
 use crate::render::route::{self, Place};
 use crate::resource::{Body, FileSet};
 use crate::topology::Request;
@@ -15,13 +15,7 @@ use crate::topology::explain::{Explanation, explain};
 
 /// `synprov route`.
 #[derive(Debug, Args)]
-#[command(
-    override_usage = "synprov route [OPTIONS] [INVENTORY] <METHOD> <URL>",
-    after_help = "Examples:
-  synprov route GET '/_matrix/client/v3/sync?since=s1'
-  synprov route inventory.yaml PUT https://matrix.example.org/_matrix/federation/v1/send/1 --from 192.0.2.7
-  synprov route PUT '/_matrix/client/v3/rooms/!a:example.org/send/m.room.message/1' --header 'User-Agent: mautrix'"
-)]
+#[command(override_usage = "synprov route [OPTIONS] [INVENTORY] <METHOD> <URL>", after_help = exit::below(HELP, &[], &[]))]
 pub struct RouteArgs {
     /// The inventory [default: inventory.yaml], a method, and a URL or its path with the query, as on the wire
     #[arg(value_name = "INVENTORY METHOD URL", num_args = 2..=3, required = true)]
@@ -47,6 +41,13 @@ pub struct RouteArgs {
     #[arg(long)]
     json: bool,
 }
+
+const HELP: &str = "\
+Examples:
+  synprov route GET '/_matrix/client/v3/sync?since=s1'
+  synprov route prod.yaml PUT /_matrix/federation/v1/send/1 --from 192.0.2.7
+  synprov route POST https://matrix.example.org/_matrix/client/v3/keys/query
+  synprov route GET /_matrix/client/v3/sync --header 'User-Agent: mautrix'";
 
 /// Runs it: 0 if there is an answer, 64 if the request is none.
 pub fn run(arguments: &RouteArgs, output: &Output) -> Exit {

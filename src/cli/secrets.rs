@@ -15,7 +15,7 @@ use super::load::{Loaded, load_or_tell};
 use super::reach::{privilege, target};
 use super::rehearse::stand_in;
 use super::sealed::{Unsealed, seal, unseal};
-use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, exit};
 use crate::apply::fetch::fetch;
 use crate::facts::{HostError, HostFacts};
 use crate::plan::Plan;
@@ -25,6 +25,7 @@ use crate::secret::Secret;
 
 /// `synprov secrets`.
 #[derive(Debug, Args)]
+#[command(after_help = exit::below(HELP, exit::ACTS, &[]))]
 pub struct SecretsArgs {
     #[command(subcommand)]
     command: Command,
@@ -40,13 +41,7 @@ enum Command {
 
 /// `synprov secrets export`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The values travel through memory; nothing of them is printed or kept. Secrets that the inventory takes from\n\
-    elsewhere (env:, file:, command:) are not in it: keep those where they are. The file is a common age file\n\
-    (age-encryption.org): `age -d` opens it, too.\n\n\
-    Examples:\n  synprov secrets export -o secrets.age                      asks for a passphrase\n  \
-    synprov secrets export --recipient age1… -o secrets.age    for the holder of a key (age-keygen)"
-)]
+#[command(after_help = exit::below(EXPORT_HELP, exit::ASKS, &[]))]
 struct ExportArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -62,12 +57,7 @@ struct ExportArgs {
 
 /// `synprov secrets import`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "For the rebuild of a deployment whose hosts are gone: the file's secrets are put onto main's host, from where\n\
-    the apply that follows brings them to the others. A secret that any host already has with another value\n\
-    stops it.\n\n\
-    Examples:\n  synprov secrets import secrets.age\n  synprov secrets import secrets.age prod.yaml --identity key.txt"
-)]
+#[command(after_help = exit::below(IMPORT_HELP, exit::ACTS, &[]))]
 struct ImportArgs {
     /// What `secrets export` wrote
     file: PathBuf,
@@ -79,6 +69,29 @@ struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
 }
+
+const HELP: &str = "\
+Examples:
+  synprov secrets export -o secrets.age
+  synprov secrets import secrets.age";
+
+const EXPORT_HELP: &str = "\
+The values travel through memory; nothing of them is printed or kept. Secrets that the inventory takes from \
+elsewhere (env:, file:, command:) are not in it: keep those where they are. The file is a common age file \
+(age-encryption.org): `age -d` opens it, too.
+
+Examples:
+  synprov secrets export -o secrets.age                    asks for a passphrase
+  synprov secrets export --recipient age1… -o secrets.age  for an age-keygen key";
+
+const IMPORT_HELP: &str = "\
+For the rebuild of a deployment whose hosts are gone: the file's secrets are put onto main's host, from where \
+the apply that follows brings them to the others. A secret that any host already has with another value \
+stops it.
+
+Examples:
+  synprov secrets import secrets.age
+  synprov secrets import secrets.age prod.yaml --identity key.txt";
 
 /// Runs it.
 pub fn run(arguments: &SecretsArgs, output: &Output) -> Exit {

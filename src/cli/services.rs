@@ -34,8 +34,8 @@ pub struct ServiceArgs {
 
 /// What `--help` says about names.
 pub const NAMES: &str = "\
-Names are those of the inventory: a process (sync2), a pool (sync), a pattern ('fed*'), main, postgresql,
-redis, proxy, a unit (matrix_main.service), or all. A word that ends in .yaml or .yml is the inventory,
+Names are those of the inventory: a process (sync2), a pool (sync), a pattern ('fed*'), main, postgresql, \
+redis, proxy, a unit (matrix_main.service), or all. A word that ends in .yaml or .yml is the inventory, \
 wherever it stands; `-i FILE` takes a file of any name.";
 
 impl ServiceArgs {

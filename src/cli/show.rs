@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::saved_plan::{self, Named};
-use super::{Exit, Output};
+use super::{Exit, Output, exit};
 use crate::render::plan::{DiffStyle, Style, no_plan, saved_json, saved_text};
 
 /// `synprov show`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  synprov plan --out prod.plan        saves a plan\n  synprov show prod.plan              shows it, anywhere, without a host\n  synprov show prod.plan --json | jq .summary\n  synprov apply prod.plan             does exactly it, or refuses"
-)]
+#[command(after_help = exit::below(HELP, &[], &[]))]
 pub struct ShowArgs {
     /// A file that `synprov plan --out FILE` wrote
     file: PathBuf,
@@ -25,6 +23,13 @@ pub struct ShowArgs {
     #[arg(long)]
     json: bool,
 }
+
+const HELP: &str = "\
+Examples:
+  synprov plan --out prod.plan   saves a plan
+  synprov show prod.plan         shows it, anywhere, without a host
+  synprov show prod.plan --json | jq .summary
+  synprov apply prod.plan        does exactly it, or refuses";
 
 /// Runs it: 0 if the file is whole, else 1.
 pub fn run(arguments: &ShowArgs, output: &Output) -> Exit {

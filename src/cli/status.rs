@@ -8,7 +8,7 @@ use clap::Args;
 use super::hosts::survey_states;
 use super::load::Loaded;
 use super::services::{NAMES, ServiceArgs};
-use super::{Exit, Output};
+use super::{Exit, Output, exit};
 use crate::plan::control::status::status;
 use crate::render;
 
@@ -30,14 +30,15 @@ pub struct StatusArgs {
 }
 
 fn help() -> String {
-    format!(
-        "It asks each host once and changes nothing. A process is well if it runs, is ready (it answers, is\n\
+    let text = format!(
+        "It asks each host once and changes nothing. A process is well if it runs, is ready (it answers, is \
          connected to Redis, reaches what it needs), starts at boot, and runs with what the inventory says today.\n\n\
          {NAMES}\n\n\
-         Exit codes: 0 all are well, 2 one is not, 3 a host could not be asked.\n\n\
          Examples:\n  synprov status\n  synprov status sync 'fed*'\n  synprov status prod.yaml --watch\n  \
          synprov status --json | jq '.processes[] | select(.well | not)'"
-    )
+    );
+    let here = [(Exit::Done, "all are well"), (Exit::Changes, "one is not well")];
+    exit::below(&text, exit::ASKS, &here)
 }
 
 /// Runs it.

@@ -6,13 +6,13 @@ use serde_json::json;
 use super::hosts::survey;
 use super::load::load_or_tell;
 use super::rehearse::stand_in;
-use super::{Exit, HostArgs, InventoryArgs, Output};
+use super::{Exit, HostArgs, InventoryArgs, Output, exit};
 use crate::plan::why::{Why, named, why};
 use crate::render;
 
 /// `synprov why`.
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
+#[command(after_help = exit::below(HELP, exit::ASKS, &[]))]
 pub struct WhyArgs {
     /// An instance (sync2), a pool (sync), main, or a unit (nginx)
     name: String,
@@ -29,7 +29,7 @@ pub struct WhyArgs {
 }
 
 const HELP: &str = "\
-It asks the hosts as plan does and changes nothing. What stands in a file that holds secrets stays on
+It asks the hosts as plan does and changes nothing. What stands in a file that holds secrets stays on \
 its host: then the file is named, but not what changes in it.
 
 Examples:

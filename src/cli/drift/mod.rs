@@ -15,7 +15,7 @@ use super::load::{Loaded, load};
 use super::rehearse::stand_in;
 use super::several::{self, MoreArgs, Others};
 use super::whole_file::{PRIVATE, replace};
-use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, clock};
+use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, clock, exit};
 use crate::plan::drift::{Class, drift};
 use crate::render::drift::{Report, Scope, json, merged, prometheus, text};
 use crate::render::graph::{Graph, svg};
@@ -24,7 +24,7 @@ use notify::Notify;
 
 /// `synprov drift`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = HELP)]
+#[command(after_help = exit::below(HELP, &[], EXITS))]
 pub struct DriftArgs {
     #[command(flatten)]
     inventory: InventoryArgs,
@@ -76,24 +76,31 @@ enum Format {
     Prometheus,
 }
 
+/// What its exit codes say of the hosts.
+const EXITS: &[(Exit, &str)] = &[
+    (Exit::Done, "nobody but synprov changed anything"),
+    (Exit::Changes, "somebody did"),
+    (Exit::Incomplete, "a host could not be asked (what is known of the others is told)"),
+];
+
 const HELP: &str = "\
-It asks each host once, takes no lock, changes nothing, also not inventory.lock. Exit status: 0 nobody but
-synprov changed anything; 2 somebody did; 3 a host could not be asked (what is known of the others is told).
+It asks each host once, takes no lock, changes nothing, also not inventory.lock. \
 What the distribution renews by itself is no drift, unless a process still runs what was there before.
 
-What --notify knows of last time lies in $XDG_STATE_HOME/synprov/drift (~/.local/state/synprov/drift), a file for
-each inventory and --limit. The command is run in the inventory's directory with SYNPROV_STATE (clean, drift or
+What --notify knows of last time lies in $XDG_STATE_HOME/synprov/drift (~/.local/state/synprov/drift), a file for \
+each inventory and --limit. The command is run in the inventory's directory with SYNPROV_STATE (clean, drift or \
 incomplete), SYNPROV_BEFORE, SYNPROV_SERVER_NAME and SYNPROV_EXIT in its environment. If it fails, it is run again next time.
 
 Examples:
-  synprov drift                                     is all as it was left?
-  synprov drift --pending                           and has everything been applied?
-  synprov drift -v                                  also renewed packages, and nothing cut short
+  synprov drift                        is all as it was left?
+  synprov drift --pending              and has everything been applied?
+  synprov drift -v                     also renewed packages, nothing cut short
   synprov drift --format json | jq '.findings[].name'
-  synprov drift --format prometheus --out /var/lib/prometheus/node-exporter/synprov.prom
-  synprov drift a.yaml b.yaml                       several deployments, side by side
-  synprov drift --html drift.html                   one page for a browser, to look at or attach
-  synprov drift --quiet --notify 'command:[mail, -s, \"drift on example.org\", root]'";
+  synprov drift --format prometheus \\
+    --out /var/lib/prometheus/node-exporter/synprov.prom
+  synprov drift a.yaml b.yaml          several deployments, side by side
+  synprov drift --html drift.html      one page for a browser
+  synprov drift -q --notify 'command:[mail, -s, \"drift on example.org\", root]'";
 
 /// Runs it.
 pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {

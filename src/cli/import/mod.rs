@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Exit, Output};
+use super::{Exit, Output, exit};
 use crate::import::{Note, ansible};
 use crate::yaml;
 
 /// `synprov import`.
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
+#[command(after_help = exit::below(HELP, exit::ASKS, &[]))]
 pub struct ImportArgs {
     /// The host to read, as for ssh
     #[arg(value_name = "[USER@]HOST", required_unless_present = "ansible")]
@@ -58,18 +58,20 @@ pub struct ImportArgs {
 }
 
 const HELP: &str = "\
-Reads a Synapse with workers that was set up by hand or by Debian's package: processes, units, configuration,
-nginx's locations. One exec; nothing is written on the host; values of secrets stay there. Then:
-  synprov check
-  synprov plan --adopt --keep-running     no process restarts
-  synprov apply --adopt --keep-running    synprov owns files and units from now on
-  synprov apply                           some day: processes restart in order and take them over
-What was not understood is listed on standard error, and what would mean something else than what runs.
+Reads a Synapse with workers that was set up by hand or by Debian's package: processes, units, configuration, \
+nginx's locations. One exec; nothing is written on the host; values of secrets stay there. What was not understood \
+is listed on standard error, and what would mean something else than what runs.
 
 Examples:
   synprov import root@matrix.example.org
   synprov import deploy@192.0.2.10 --become --name hs1 -o production.yaml
-  synprov import --ansible hosts.ini > inventory.yaml";
+  synprov import --ansible hosts.ini > inventory.yaml
+
+Then:
+  synprov check
+  synprov plan --adopt --keep-running   no process restarts
+  synprov apply --adopt --keep-running  files and units become synprov's
+  synprov apply                         some day: processes restart in order";
 
 /// Runs it.
 pub fn run(arguments: &ImportArgs, output: &Output) -> Exit {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, Output};
+use super::{Exit, Output, exit};
 use crate::diagnostic::Severity;
 use crate::inventory::{self, Lock};
 use crate::render::diagnostic;
@@ -26,7 +26,7 @@ const KEY: &str = "/etc/ssl/matrix/privkey.pem";
 
 /// `synprov init`.
 #[derive(Debug, Default, Args)]
-#[command(after_help = HELP, disable_version_flag = true)]
+#[command(after_help = exit::below(HELP, &[], &[]), disable_version_flag = true)]
 pub struct InitArgs {
     /// The inventory to write
     #[arg(default_value = "inventory.yaml", value_name = "FILE")]
@@ -82,10 +82,11 @@ On a terminal it asks for what the flags do not say. Elsewhere --server-name is 
 
 Examples:
   synprov init
-  synprov init --server-name example.org --host hs1=192.0.2.10 --user deploy --size medium
+  synprov init --server-name example.org --host hs1=192.0.2.10 --user deploy
   synprov init --server-name example.org --size large \\
-    --host hs1=192.0.2.10,10.8.0.1 --host hs2=192.0.2.11,10.8.0.2 --host hs3=192.0.2.12,10.8.0.3
-  synprov init --server-name example.org --size one-of-each --version 1.120.2 --print
+    --host hs1=192.0.2.10,10.8.0.1 --host hs2=192.0.2.11,10.8.0.2
+  synprov init --server-name example.org --size one-of-each --print
+
 Then: synprov check, synprov rehearse.";
 
 /// `--host`.
