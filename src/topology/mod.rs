@@ -110,7 +110,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let sockets = Sockets::new(inventory, &placement, &seats, &roles, &prefix, &mut diagnostics);
     let ports = ports::allocate(&seats, &roles, inventory, &sockets, &before, span_of, &mut diagnostics);
     let lists = lists::order(&seats, &roles, catalogue, &before);
-    let proxy = proxy::build(inventory);
+    let proxy = proxy::build(inventory, &roles);
     let mas = mas::build(inventory, &version, &placement, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {

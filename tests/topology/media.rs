@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::site::Site;
+use crate::site::{Site, config};
 use crate::{fresh, instance, resolved};
 
 /// Writers of the stream that media are quarantined in.
@@ -30,4 +30,24 @@ fn main_writes_what_its_background_updates_quarantine() {
     assert_eq!(served, ["admin", "admin2"]);
     assert_eq!(lock.lists["stream_writers.quarantined_media_changes"], ["admin", "admin2"]);
     assert_eq!(instance(&topology, "main").writes, [] as [&str; 0]);
+}
+
+#[test]
+fn the_proxy_lets_through_what_any_process_takes() {
+    let max_body = |shared: Value, own: Value| {
+        let site = Site::new().pool("media on hs1 handles media").pool("sync on hs1 handles sync");
+        let site = site.with(|inventory| {
+            inventory.synapse.config = config(shared);
+            inventory.workers["media"].config = config(own);
+            inventory.workers["sync"].config = config(json!({"max_upload_size": "1T"}));
+        });
+        fresh(&site).proxy.unwrap().max_body
+    };
+    assert_eq!(max_body(json!({}), json!({})), 50 << 20);
+    // A transaction of federation has 12.5 MiB at most.
+    for small in [json!("1M"), json!(0)] {
+        assert_eq!(max_body(json!({"max_upload_size": small}), json!({})), 13_107_200);
+    }
+    assert_eq!(max_body(json!({"max_upload_size": "20M"}), json!({"max_upload_size": "500M"})), 500 << 20);
+    assert_eq!(max_body(json!({"max_upload_size": "20M"}), json!({"max_upload_size": "1M"})), 20 << 20);
 }
