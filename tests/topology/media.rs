@@ -51,3 +51,25 @@ fn the_proxy_lets_through_what_any_process_takes() {
     assert_eq!(max_body(json!({"max_upload_size": "20M"}), json!({"max_upload_size": "500M"})), 500 << 20);
     assert_eq!(max_body(json!({"max_upload_size": "20M"}), json!({"max_upload_size": "1M"})), 20 << 20);
 }
+
+#[test]
+fn no_process_loads_the_media_repository_but_those_that_are_one() {
+    let site = Site::new().pool("sync on hs1 handles sync").pool("persister on hs1 writes events");
+    let loads = |site: &Site| -> Vec<(String, Value)> {
+        let topology = fresh(site);
+        let own = |config: Option<&serde_json::Map<String, Value>>| {
+            config.and_then(|config| config.get("enable_media_repo")).cloned().unwrap_or_default()
+        };
+        let all = topology.instances.iter();
+        all.map(|one| (one.name.clone(), own(one.config.as_ref().or(Some(&topology.shared_config))))).collect()
+    };
+    let of = |words: &[(&str, Value)]| -> Vec<(String, Value)> {
+        words.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    };
+    // Synapse's default is true.
+    assert_eq!(loads(&site), of(&[("main", Value::Null), ("sync", json!(false)), ("persister", json!(false))]));
+    let apart = site.pool("media on hs1 handles media");
+    let expected =
+        [("main", json!(false)), ("sync", json!(false)), ("persister", json!(false)), ("media", json!(true))];
+    assert_eq!(loads(&apart), of(&expected));
+}
