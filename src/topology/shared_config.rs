@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Draft;
+use super::caches;
 use super::lists::writers_of;
 use super::mas;
 use super::secrets;
@@ -68,6 +69,7 @@ pub(super) fn build(draft: &Draft<'_>) -> Map<String, Value> {
             config.insert(key.clone(), value.clone());
         }
     }
+    caches::write_shared(draft.inventory, &mut config);
     config
 }
 

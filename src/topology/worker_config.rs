@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Draft;
+use super::caches;
 use super::instances::Seat;
 use super::placement::LOOPBACK;
 use super::roles::Role;
@@ -41,6 +42,7 @@ pub(super) fn build(
         lay_over(&mut value, own);
         config.insert(key.clone(), value);
     }
+    caches::write_own(draft.inventory, pool, shared, &mut config);
     config
 }
 

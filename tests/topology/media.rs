@@ -61,13 +61,17 @@ fn no_process_loads_the_media_repository_but_those_that_are_one() {
             config.and_then(|config| config.get("enable_media_repo")).cloned().unwrap_or_default()
         };
         let all = topology.instances.iter();
-        all.map(|one| (one.name.clone(), own(one.config.as_ref().or(Some(&topology.shared_config))))).collect()
+        all.map(|one| (one.name.clone(), own(one.config.as_ref().or(Some(&topology.shared_config)))))
+            .collect()
     };
     let of = |words: &[(&str, Value)]| -> Vec<(String, Value)> {
         words.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
     };
     // Synapse's default is true.
-    assert_eq!(loads(&site), of(&[("main", Value::Null), ("sync", json!(false)), ("persister", json!(false))]));
+    assert_eq!(
+        loads(&site),
+        of(&[("main", Value::Null), ("sync", json!(false)), ("persister", json!(false))])
+    );
     let apart = site.pool("media on hs1 handles media");
     let expected =
         [("main", json!(false)), ("sync", json!(false)), ("persister", json!(false)), ("media", json!(true))];
