@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
+use serde_json::{Value, json};
 use synprov::diagnostic::Severity;
 use synprov::inventory::{self, Lock};
 use synprov::modules::{Modules, expand};
@@ -64,17 +65,69 @@ fn a_pools_word_wins_over_mains_and_workers_defaults() {
     ));
     assert_eq!(
         text(&resources, MAIN),
-        "[Service]\nEnvironment=A=all B=main SYNAPSE_CACHE_FACTOR=0.5\nMemoryMax=4G\nMemoryHigh=1500M\nNice=5\n"
+        "[Service]\nEnvironment=A=all B=main\nMemoryMax=4G\nMemoryHigh=1500M\nNice=5\n"
     );
     assert_eq!(
         text(&resources, SYNC),
-        "[Service]\nEnvironment=A=all B=50%% SYNAPSE_CACHE_FACTOR=2.0\nMemoryMax=2G\nMemoryHigh=1500M\n\
+        "[Service]\nEnvironment=A=all B=50%%\nMemoryMax=2G\nMemoryHigh=1500M\n\
          CPUQuota=150%\nNice=-3\n"
     );
     // What is said of nobody needs no drop-in, and none of its directory.
     let plain = self::resources(&inventory("", "", "workers: {sync: {host: hs1, handles: [sync]}}"));
     assert!(
         plain.iter().all(|one| !one.address.name.starts_with("/etc/systemd/system/matrix_main.service.d"))
+    );
+}
+
+/// `caches` of the shared configuration and of the worker `sync`.
+fn caches(config: &str, main: &str, defaults: &str, sync: &str) -> [Value; 2] {
+    let text = inventory(
+        &format!(", config: {{{config}}}"),
+        main,
+        &format!("defaults: {{{defaults}}}\nworkers: {{sync: {{host: hs1, handles: [sync]{sync}}}}}"),
+    );
+    let topology = meaning(&text, &Lock::default()).0;
+    let own = topology.instances.iter().find(|one| one.name == "sync").and_then(|one| one.config.as_ref());
+    [Some(&topology.shared_config), own]
+        .map(|config| config.and_then(|config| config.get("caches")).cloned().unwrap_or_default())
+}
+
+#[test]
+fn a_cache_factor_stands_where_synapse_reads_it() {
+    const FACTOR: &str = "cache_factor: 2";
+    let none = Value::Null;
+    let is = |factor: f64| json!({"global_factor": factor});
+    assert_eq!(caches("", "", "", ""), [none.clone(), none.clone()]);
+    assert_eq!(caches("", "", FACTOR, ""), [is(2.0), none.clone()]);
+    assert_eq!(caches("", "", "", ", cache_factor: 3"), [none.clone(), is(3.0)]);
+    assert_eq!(caches("", "", FACTOR, ", cache_factor: 3"), [is(2.0), is(3.0)]);
+    // Main reads the shared file alone; workers keep what is said for all.
+    assert_eq!(caches("", ", cache_factor: 3", FACTOR, ""), [is(3.0), is(2.0)]);
+    assert_eq!(caches("", ", cache_factor: 3", "", ""), [is(3.0), json!({})]);
+    let config = "caches: {expire_caches: false, global_factor: 4}";
+    let [shared, own] = caches(config, ", cache_factor: 3", "", "");
+    assert_eq!(shared, json!({"expire_caches": false, "global_factor": 3.0}));
+    assert_eq!(own, json!({"expire_caches": false, "global_factor": 4}));
+    // The nearest word wins, whichever way it is written.
+    let near = ", config: {caches: {global_factor: 5}}";
+    assert_eq!(caches("", "", FACTOR, near), [is(2.0), json!({"global_factor": 5})]);
+    let [_, own] =
+        caches(config, "", "", ", cache_factor: 3, config: {caches: {per_cache_factors: {get_event: 2}}}");
+    let merged = json!({"expire_caches": false, "global_factor": 3.0, "per_cache_factors": {"get_event": 2}});
+    assert_eq!(own, merged);
+}
+
+#[test]
+fn a_cache_factor_is_not_said_twice_for_the_same_processes() {
+    let shared = ", config: {caches: {global_factor: 1}}";
+    let own = "workers: {sync: {host: hs1, handles: [sync], cache_factor: 2, config: {caches: {global_factor: 1}}}}";
+    assert_eq!(
+        errors(&inventory(shared, "", "defaults: {cache_factor: 2}")),
+        ["cache_factor in defaults and caches.global_factor in synapse.config are one setting"]
+    );
+    assert_eq!(
+        errors(&inventory("", "", own)),
+        ["cache_factor in worker \"sync\" and caches.global_factor in its config are one setting"]
     );
 }
 

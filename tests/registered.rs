@@ -39,6 +39,9 @@ class HomeServerConfig:
         logging.getLogger("x").warning("a warning of the shared file")
         if merged.get("refused"):
             raise ValueError("refused is no option")
+        stores = [merged.get("media_store_path", ".")] + merged.get("media_storage_providers", [])
+        for store in stores if merged.get("enable_media_repo", True) else []:
+            os.makedirs(store, exist_ok=True)
         if merged.get("dies"):
             os.kill(os.getpid(), signal.SIGKILL)
         of = types.SimpleNamespace
@@ -144,6 +147,25 @@ fn main_is_asked_where_it_does_not_run_and_its_log_configuration_is_not_looked_f
     site.write("a.log.yaml", "a: [\n");
     let (_, well, said) = site.ask(false, &[worker]);
     assert!(!well && said.contains("a: ParserError"), "{said}");
+}
+
+#[test]
+fn the_media_store_of_a_main_that_runs_elsewhere_is_elsewhere_too() {
+    let site = Site::new();
+    let log = site.path("main.log.yaml");
+    // Below a file no directory can be made, not by root either.
+    let store = format!("{log}/media");
+    site.write(
+        "config.yaml",
+        &format!("log_config: {log}\nmedia_store_path: {store}\nmedia_storage_providers: [{store}]\n"),
+    );
+    let worker = site.worker("a", "enable_media_repo: false\n");
+    let (lines, well, said) = site.ask(true, std::slice::from_ref(&worker));
+    assert!(well, "{said}");
+    assert_eq!(lines, [&[][..], &["main".to_owned()], &["a".to_owned()]]);
+    let main = json!(["main", [site.path("config.yaml")]]);
+    let (_, well, said) = site.ask(false, &[main, worker]);
+    assert!(!well && said.contains("main: NotADirectoryError"), "{said}");
 }
 
 #[test]

@@ -155,8 +155,26 @@ def kind(paths):
 
 def main():
     main_paths, asks_main, processes = json.loads(sys.argv[1])
-    asked = [("main", main_paths, False)] if asks_main else []
-    asked += [(name, paths, True) for name, paths in processes]
+    with tempfile.TemporaryDirectory() as directory:
+        # Synapse makes these directories when it reads of them. They are elsewhere, and change nothing of what is served.
+        stores = {"media_store_path": os.path.join(directory, "media"), "media_storage_providers": []}
+        away = written(directory, "away.yaml", stores)
+        lone = written(directory, "lone.yaml", dict(stores, enable_media_repo=True))
+        asked = [("main", main_paths + [away], False)] if asks_main else []
+        asked += [(name, paths, True) for name, paths in processes]
+        good = ask(asked, ("main", main_paths + [lone], False))
+    sys.exit(not good)
+
+
+def written(directory, name, config):
+    path = os.path.join(directory, name)
+    with open(path, "w") as file:
+        json.dump(config, file)
+    return path
+
+
+def ask(asked, lone):
+    """Whether all is well."""
     groups, unread = {}, {}
     for name, paths, here in asked:
         try:
@@ -166,14 +184,9 @@ def main():
             unread.setdefault(str(error), (error, []))[1].append(name)
     for error, names in unread.values():
         complain(names, error)
-    with tempfile.TemporaryDirectory() as directory:
-        lone = os.path.join(directory, "lone.yaml")
-        with open(lone, "w") as file:
-            json.dump({"enable_media_repo": True, "media_store_path": os.path.join(directory, "media")}, file)
-        kinds = [([], [("main", main_paths + [lone], False)])]
-        kinds += [([name for name, *_ in group], group) for group in groups.values()]
-        good = tell(kinds)
-    sys.exit(bool(unread) or not good)
+    kinds = [([], [lone])]
+    kinds += [([name for name, *_ in group], group) for group in groups.values()]
+    return tell(kinds) and not unread
 
 
 def tell(kinds):

@@ -24,7 +24,7 @@ pub struct Main {
 /// pool, where it wins.
 #[derive(Debug, Clone, Default)]
 pub struct Defaults {
-    /// `SYNAPSE_CACHE_FACTOR` of each process, > 0.
+    /// `caches: {global_factor}` of each process, > 0.
     pub cache_factor: Option<Spanned<f64>>,
     /// Connections of each process to PostgreSQL.
     pub db_pool: Option<Spanned<DbPool>>,

@@ -59,6 +59,9 @@ pub struct Stream {
     /// Only media processes can write it, and the first of them does unless a pool says that it does.
     #[serde(default)]
     pub with_media: bool,
+    /// Main writes it as well, whoever else does.
+    #[serde(default)]
+    pub with_main: bool,
 }
 
 /// A job of `runs:`.

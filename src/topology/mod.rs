@@ -7,6 +7,7 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod audit;
+mod caches;
 pub mod catalogue;
 mod checks;
 mod config_keys;
@@ -95,6 +96,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let roles = roles::roles(inventory, catalogue, &version);
     let mut diagnostics = checks::check(inventory, catalogue, &version, &roles);
     process::check(inventory, &mut diagnostics);
+    caches::check(inventory, &mut diagnostics);
     selecting::check(inventory, catalogue, &roles, &mut diagnostics);
     let before = instances::renamed(inventory, lock);
     let unasked = roles::unasked(&roles, catalogue, &version);
@@ -110,7 +112,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let sockets = Sockets::new(inventory, &placement, &seats, &roles, &prefix, &mut diagnostics);
     let ports = ports::allocate(&seats, &roles, inventory, &sockets, &before, span_of, &mut diagnostics);
     let lists = lists::order(&seats, &roles, catalogue, &before);
-    let proxy = proxy::build(inventory);
+    let proxy = proxy::build(inventory, &roles);
     let mas = mas::build(inventory, &version, &placement, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {

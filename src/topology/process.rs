@@ -75,9 +75,6 @@ impl<'a> Settings<'a> {
         for (name, value) in self.both().flat_map(|one| &one.environment) {
             environment.insert(name.clone(), value.value.clone());
         }
-        if let Some(factor) = self.value(|one| one.cache_factor.as_ref()) {
-            environment.insert("SYNAPSE_CACHE_FACTOR".to_owned(), format!("{factor:?}"));
-        }
         if self.jemalloc() {
             // Synapse documentation, admin_faq: Python's own allocator would hide its objects from jemalloc.
             environment.insert("LD_PRELOAD".to_owned(), JEMALLOC.to_owned());

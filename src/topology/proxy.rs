@@ -1,13 +1,18 @@
 //! The proxy as the topology sees it: where, which, how large a body.
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use super::roles::Role;
 use super::types::ProxyNode;
 use crate::diagnostic::Spanned;
-use crate::inventory::Inventory;
+use crate::inventory::{ConfigMap, Inventory};
 
 /// Synapse's default of `max_upload_size`, bytes.
 const DEFAULT_MAX_UPLOAD: u64 = 50 << 20;
+/// What every listener of Synapse takes, however small uploads have to be, bytes: a transaction of federation
+/// may be that large (api/constants.py, `MAX_REQUEST_SIZE`).
+const MAX_REQUEST: u64 = 200 * 65536;
 /// A long poll takes two connections (client and upstream); Debian's 768 is soon eaten.
 const WORKER_CONNECTIONS: u64 = 4096;
 
@@ -15,10 +20,7 @@ const WORKER_CONNECTIONS: u64 = 4096;
 const ACME_ROOT: &str = "/var/www/html";
 
 /// The proxy; `None` if the inventory has none.
-pub(super) fn build(inventory: &Inventory) -> Option<ProxyNode> {
-    let config = &inventory.synapse.config;
-    // That it is a size is `config_keys`' business.
-    let max_body = config.values.get("max_upload_size").and_then(size).unwrap_or(DEFAULT_MAX_UPLOAD);
+pub(super) fn build(inventory: &Inventory, roles: &IndexMap<String, Role>) -> Option<ProxyNode> {
     let proxy = inventory.proxy.as_ref()?;
     let plain = |texts: &[Spanned<String>]| texts.iter().map(|text| text.value.clone()).collect();
     Some(ProxyNode {
@@ -33,9 +35,19 @@ pub(super) fn build(inventory: &Inventory) -> Option<ProxyNode> {
         well_known_server: proxy.well_known.server.as_ref().map(|server| server.value.clone()),
         routes: proxy.routes.clone(),
         http2: proxy.http2,
-        max_body,
+        max_body: max_body(inventory, roles),
         worker_connections: WORKER_CONNECTIONS,
     })
+}
+
+/// The largest body, in bytes, that any process takes (app/_base.py, `max_request_body_size`): a smaller one is
+/// Synapse's to refuse. So never 0, which is no limit to nginx and no body at all to HAProxy.
+fn max_body(inventory: &Inventory, roles: &IndexMap<String, Role>) -> u64 {
+    // That it is a size is `config_keys`' business.
+    let written = |config: &ConfigMap| config.values.get("max_upload_size").and_then(size);
+    let shared = written(&inventory.synapse.config).unwrap_or(DEFAULT_MAX_UPLOAD);
+    let media = inventory.workers.iter().filter(|(name, _)| roles.get(*name).is_some_and(|role| role.media));
+    media.filter_map(|(_, pool)| written(&pool.config)).fold(shared.max(MAX_REQUEST), u64::max)
 }
 
 /// What clients are told: where the server is, as Synapse would say it, and what the inventory adds

@@ -6,11 +6,15 @@
 use serde_json::{Map, Value, json};
 
 use super::Draft;
+use super::caches;
 use super::lists::writers_of;
 use super::mas;
 use super::secrets;
 use super::sockets::{CLIENT_MODE, REPLICATION_MODE};
 use crate::inventory::{Datastore, DbPool, ListenerKind};
+
+/// Main in lists of writers (config/workers.py, `MAIN_PROCESS_INSTANCE_NAME`).
+const MAIN_WRITER: &str = "master";
 
 /// conf/config.yaml of the topology; secrets as `{"secret": NAME}`.
 pub(super) fn build(draft: &Draft<'_>) -> Map<String, Value> {
@@ -65,6 +69,7 @@ pub(super) fn build(draft: &Draft<'_>) -> Map<String, Value> {
             config.insert(key.clone(), value.clone());
         }
     }
+    caches::write_shared(draft.inventory, &mut config);
     config
 }
 
@@ -201,6 +206,8 @@ fn stream_writers(draft: &Draft<'_>) -> Map<String, Value> {
     let mut writers = Map::new();
     for stream in &draft.catalogue.streams {
         if let Some(list) = draft.lock.lists.get(&writers_of(&stream.name)) {
+            let main = stream.with_main.then_some(MAIN_WRITER).into_iter();
+            let list: Vec<&str> = main.chain(list.iter().map(String::as_str)).collect();
             writers.insert(stream.name.clone(), json!(list));
         }
     }

@@ -157,7 +157,7 @@ pub struct Instance {
     pub own_inputs: IndexMap<String, String>,
     /// What it reads again while it runs, when it is told to, of any file: label to digest.
     pub rereads: IndexMap<String, String>,
-    /// Environment of its unit, e.g. `SYNAPSE_CACHE_FACTOR`.
+    /// Environment of its unit, e.g. `LD_PRELOAD`.
     pub environment: IndexMap<String, String>,
     /// What systemd keeps it to.
     pub limits: Limits,

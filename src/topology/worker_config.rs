@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Draft;
+use super::caches;
 use super::instances::Seat;
 use super::placement::LOOPBACK;
 use super::roles::Role;
@@ -25,9 +26,9 @@ pub(super) fn build(
     config.insert("worker_name".to_owned(), json!(seat.name));
     config.insert("worker_listeners".to_owned(), listeners(draft, seat, role));
     config.insert("worker_log_config".to_owned(), json!(log_config(&draft.root, &seat.name)));
-    if role.media {
-        config.insert("enable_media_repo".to_owned(), json!(true));
-    }
+    // Unless it is told not to, a process loads the repository and makes the store, on any host, also where main
+    // is the one to do so (config/repository.py, `can_load_media_repo`).
+    config.insert("enable_media_repo".to_owned(), json!(role.media));
     let Some(pool) = draft.inventory.workers.get(&seat.pool) else { return config };
     // The shared file says what main has.
     if pool.overrides.db_pool.is_some() || draft.inventory.main.overrides.db_pool.is_some() {
@@ -41,6 +42,7 @@ pub(super) fn build(
         lay_over(&mut value, own);
         config.insert(key.clone(), value);
     }
+    caches::write_own(draft.inventory, pool, shared, &mut config);
     config
 }
 

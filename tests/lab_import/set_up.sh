@@ -71,7 +71,7 @@ instance_map:
 stream_writers:
   events: events
   presence: [frontend_proxy]
-  quarantined_media_changes: media
+  quarantined_media_changes: [master, media]
 update_user_directory_from_worker: user_dir
 notify_appservices_from_worker: appservice
 run_background_tasks_on: background

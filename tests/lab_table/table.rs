@@ -106,7 +106,8 @@ impl Table {
                     "[sync], config: {event_cache_size: 1000",
                     &format!("[sync], config: {{event_cache_size: {sync}"),
                 ),
-                ("max_upload_size: 10M", &format!("max_upload_size: {all}K")),
+                // The proxy lets 12.5M through anyway.
+                ("max_upload_size: 10M", &format!("max_upload_size: {}K", 20_000 + all)),
                 ("workers:\n", &format!("workers:\n{writer}")),
             ],
         );

@@ -133,7 +133,7 @@ fn an_apply_that_fails_anywhere_leads_back_to_what_was() {
 
 #[test]
 fn only_what_took_the_new_options_over_restarts_on_the_way_back() {
-    let text = SMALL.replace("10K", "20K").replace("handles: [sync]", "handles: [sync], cache_factor: 2.0");
+    let text = SMALL.replace("10K", "20K").replace("handles: [sync]", "handles: [sync], nice: 5");
     let units = ["matrix_generic_worker@client.service", "matrix_generic_worker@sync.service"];
     let mut world = World::model(SMALL);
     world.becomes(&text);

@@ -65,7 +65,7 @@ fn any_deployment_takes_a_plain_worker_more_without_a_restart() {
 
 #[test]
 fn an_option_of_one_worker_restarts_that_worker_alone() {
-    for (from, to) in [("10K", "20K"), ("handles: [sync]", "handles: [sync], cache_factor: 2.0")] {
+    for (from, to) in [("10K", "20K"), ("handles: [sync]", "handles: [sync], nice: 5")] {
         let mut world = World::model(SMALL);
         world.becomes(&SMALL.replace(from, to));
         let plan = world.plan();

@@ -103,7 +103,7 @@ fn what_somebody_edited_leaves_a_copy_and_what_is_gone_is_forgotten_silently() {
 
 #[test]
 fn an_option_in_the_environment_is_gone_before_the_process_starts_again() {
-    let with = SMALL.replace("handles: [client_reader], ", "handles: [client_reader], cache_factor: 2.0, ");
+    let with = SMALL.replace("handles: [client_reader], ", "handles: [client_reader], environment: {A: b}, ");
     let mut world = World::model(&with);
     world.becomes(SMALL);
     let plan = world.plan();

@@ -57,6 +57,10 @@ fn log_levels_and_cache_factors_are_read_again() {
         SMALL.replace("event_cache_size: 10K", &format!("caches: {{global_factor: {factor}}}"))
     };
     check(&factor("1.0"), &factor("2.0"), &[CLIENT], &[]);
+    let of_pool =
+        SMALL.replace("handles: [client_reader], ", "handles: [client_reader], cache_factor: 2.0, ");
+    check(SMALL, &of_pool, &[CLIENT], &[]);
+    check(&of_pool, SMALL, &[CLIENT], &[]);
     let all = |factor: &str| with("", &format!(", caches: {{per_cache_factors: {{getEvent: {factor}}}}}"));
     let mut world = World::model(&all("1.0"));
     world.becomes(&all("2.0"));

@@ -187,7 +187,7 @@ fn a_set_that_could_not_be_put_in_place_owes_nothing_and_is_no_unfinished_work()
 
 #[test]
 fn a_set_that_is_put_back_forgets_no_restart_owed_for_another_set() {
-    let text = SMALL.replace("handles: [client_reader], ", "handles: [client_reader], cache_factor: 2.0, ");
+    let text = SMALL.replace("handles: [client_reader], ", "handles: [client_reader], nice: 5, ");
     let mut world = World::model(SMALL);
     world.becomes(&text.replace("10K", "20K"));
     let plan = world.plan();

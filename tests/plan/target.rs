@@ -20,7 +20,7 @@ fn aimed(world: &World, target: &str) -> World {
 /// Options of two workers changed.
 fn two_changes() -> World {
     let mut world = World::model(SMALL);
-    let text = SMALL.replace("10K", "20K").replace("handles: [sync]", "handles: [sync], cache_factor: 2.0");
+    let text = SMALL.replace("10K", "20K").replace("handles: [sync]", "handles: [sync], nice: 5");
     world.becomes(&text);
     world
 }

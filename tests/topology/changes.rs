@@ -149,7 +149,7 @@ fn what_a_worker_has_itself_it_does_not_read_from_the_shared_file() {
     assert!(!instance(&topology, "sync").shared_inputs.contains_key("caches"));
     assert!(!instance(&topology, "background").shared_inputs.contains_key("database"));
     let caches = &instance(&topology, "sync").config.as_ref().unwrap()["caches"];
-    assert_eq!(caches["global_factor"], 1.0);
+    assert_eq!(caches["global_factor"], 2.0);
     assert_eq!(caches["per_cache_factors"], serde_json::json!({"get_users_in_room": 5.0, "get_event": 2.0}));
 }
 

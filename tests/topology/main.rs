@@ -6,6 +6,7 @@
 mod changes;
 mod errors;
 mod mas;
+mod media;
 mod outbound;
 mod reach;
 mod registered;
