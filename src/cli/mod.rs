@@ -149,7 +149,7 @@ pub struct InventoryArgs {
     #[arg(env = "SYNPROV_INVENTORY", default_value = "inventory.yaml", value_name = "INVENTORY")]
     pub inventory: PathBuf,
 
-    /// Refuse to extend inventory.lock (in CI and cron)
+    /// Refuse to extend inventory.lock, and to install what it lacks (in CI and cron)
     #[arg(long)]
     pub locked: bool,
 

@@ -78,7 +78,7 @@ pub fn perform(
         let mut keep = |resolved: &IndexMap<String, Vec<String>>| {
             lock.remember(loaded.topology.venv.key(), resolved);
             // A lock that cannot be written was said; the apply goes on, the hosts know what they have.
-            let _ = lock.save(false, output);
+            let _ = lock.save(arguments.inventory.locked, output);
         };
         let log = begin_log(loaded, plan, &who, output);
         let mut progress = Progress::new(output, &plan.steps, arguments.json, log, &mut keep);
