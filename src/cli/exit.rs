@@ -81,7 +81,7 @@ Exit codes:
   6    failed and rolled back
   7    failed, and the way back failed too
   64   wrong usage
-  130, 143  interrupted";
+  129, 130, 143  interrupted";
 
 #[cfg(test)]
 mod tests {

@@ -41,6 +41,7 @@ mod secrets;
 mod services;
 mod several;
 mod show;
+mod signals;
 mod status;
 mod terminal;
 mod whole_file;

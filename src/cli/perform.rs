@@ -1,6 +1,5 @@
 //! Does a plan that was agreed to, and tells what became of it.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use indexmap::IndexMap;
@@ -9,11 +8,12 @@ use super::apply::ApplyArgs;
 use super::hosts::{Surveyed, exit_of, tell};
 use super::load::{Loaded, StandIn, understand};
 use super::progress::Progress;
-use super::run::{exit, listen, sum_up, who};
+use super::run::{exit, sum_up, who};
 use super::run_log::RunLog;
+use super::signals::Heed;
 use super::{Exit, Output, clock};
 use crate::apply::kept::{Keeps, Next};
-use crate::apply::{Interrupts, Job, Refused, Report, apply};
+use crate::apply::{Job, Refused, Report, apply};
 use crate::facts::Connection;
 use crate::facts::conversation::clean;
 use crate::plan::Plan;
@@ -39,8 +39,10 @@ pub fn perform(
     output: &Output,
 ) -> Exit {
     let Ready { surveyed, plan, stand_in } = *ready;
-    let interrupts = Arc::new(Interrupts::default());
-    listen(&interrupts);
+    let heed = match Heed::begin(output) {
+        Ok(heed) => heed,
+        Err(exit) => return exit,
+    };
     let began = Instant::now();
     let who = who("apply");
     let mut lock = std::mem::take(&mut loaded.lock);
@@ -72,7 +74,7 @@ pub fn perform(
             wheelhouse: loaded.wheelhouse(),
             ready_seconds: arguments.ready_timeout,
             settles: true,
-            interrupts: &interrupts,
+            interrupts: heed.interrupts(),
         };
         // At once, so that an apply that is killed later has it in the lock all the same.
         let mut keep = |resolved: &IndexMap<String, Vec<String>>| {
