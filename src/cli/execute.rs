@@ -37,6 +37,7 @@ pub fn execute(
     let began = Instant::now();
     let who = who(verb);
     let replan = |facts: &IndexMap<String, HostFacts>| again(surveyed, facts);
+    let ways = &surveyed.ways;
     let job = Job {
         topology: &loaded.topology,
         resources: &loaded.resources,
@@ -53,7 +54,7 @@ pub fn execute(
         // What was started or stopped is no generation to go back from.
         understand: None,
         replan: &replan,
-        reconnect: &|host| surveyed.reconnect(host),
+        reconnect: &|host| ways.reconnect(host),
         wheelhouse: None,
         ready_seconds,
         settles: false,

@@ -54,6 +54,7 @@ pub fn perform(
     let next = Next { who: &person, at, inventory: &loaded.source, lock: &with, back_to: loaded.back_to };
     let (result, mut log) = {
         let replan = |facts: &_| surveyed.plan_from(loaded, facts);
+        let ways = &surveyed.ways;
         let job = Job {
             topology: surveyed.targeted.as_ref().map_or(&loaded.topology, |targeted| &targeted.topology),
             resources: &loaded.resources,
@@ -70,7 +71,7 @@ pub fn perform(
             understand: (!arguments.no_rollback).then_some(&understand),
             targeted: surveyed.targeted.as_ref(),
             replan: &replan,
-            reconnect: &|host| surveyed.reconnect(host),
+            reconnect: &|host| ways.reconnect(host),
             wheelhouse: loaded.wheelhouse(),
             ready_seconds: arguments.ready_timeout,
             settles: true,

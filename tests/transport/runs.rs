@@ -1,4 +1,4 @@
-//! The program over real sshds whose hosts only play bare ones: signals, `--locked`.
+//! The program over real sshds whose hosts only play bare ones: signals, a plan that is read for long, `--locked`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -189,6 +189,31 @@ fn a_terminal_that_goes_lets_running_steps_finish() {
     assert!(said.contains("running steps finish"), "{said}");
     let log = log(home.path());
     assert!(log.contains("python3-venv: done after") && log.contains("exit 129"), "{log}");
+}
+
+#[test]
+fn a_plan_may_be_read_for_longer_than_sshd_waits() {
+    let site = Site::start(&["ClientAliveInterval 1", "ClientAliveCountMax 2"]);
+    site.put("fails");
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("out");
+    // A terminal to ask on.
+    let command = format!("{} apply {}", env!("CARGO_BIN_EXE_synprov"), site.inventory().display());
+    let mut child = Command::new("script")
+        .args(["-qefc", &command, "/dev/null"])
+        .env("HOME", home.path())
+        .env_remove("SSH_AUTH_SOCK")
+        .stdin(Stdio::piped())
+        .stdout(std::fs::File::create(&out).unwrap())
+        .spawn()
+        .expect("script is missing: apt-get install bsdutils");
+    let said = || std::fs::read_to_string(&out).unwrap();
+    wait_until(&|| said().contains("Apply this?"), &said);
+    wait_until(&|| site.sshd.log().contains("Timeout, client not responding"), &|| site.sshd.log());
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"yes\n").unwrap();
+    site.await_asked("step");
+    child.wait().unwrap();
+    assert_eq!(site.sshd.log().matches("Accepted publickey").count(), 2, "{}", said());
 }
 
 #[test]
