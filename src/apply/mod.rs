@@ -107,6 +107,9 @@ pub trait Observer {
     fn goes_back(&mut self, generation: u64, plan: &Plan);
 }
 
+/// Logs in to a host once more.
+pub type Reconnect<'a> = dyn Fn(&str) -> Result<Connection, HostError> + Sync + 'a;
+
 /// Everything an apply needs besides its observer.
 pub struct Job<'a> {
     /// What the inventory means.
@@ -137,8 +140,8 @@ pub struct Job<'a> {
     pub understand: Option<&'a Understand<'a>>,
     /// Plans again, from the facts under the lock.
     pub replan: &'a dyn Fn(&IndexMap<String, HostFacts>) -> Plan,
-    /// Logs in to a host once more: the way back, where a connection was lost.
-    pub reconnect: &'a dyn Fn(&str) -> Result<Connection, HostError>,
+    /// Logs in to a host once more, where a connection was lost: before the first step, and for the way back.
+    pub reconnect: &'a Reconnect<'a>,
     /// Where hosts have Python packages from, if not from an index.
     pub wheelhouse: Option<Wheelhouse<'a>>,
     /// Seconds a service other than main may take to be ready.
@@ -167,7 +170,7 @@ pub fn apply(
 ) -> Result<Report, Refused> {
     std::thread::scope(|scope| {
         let (news_in, news) = channel();
-        let sessions = Sessions { scope, job, news: news_in };
+        let sessions = Sessions { scope, job, reconnect: job.reconnect, news: news_in };
         let open = |connection: Connection| (connection.name.clone(), sessions.open(connection));
         let mut hosts: IndexMap<String, Sender<Order>> = connections.into_iter().map(open).collect();
         let result = locked(&sessions, &mut hosts, &news, observer);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 
-use super::script;
+use super::{Reconnect, script};
 use crate::facts::conversation::{Conversation, Heard, clean};
 use crate::facts::gather::{self, Connection, HostError, hear_facts};
 use crate::facts::{HostErrorKind, HostFacts};
@@ -126,9 +126,13 @@ pub enum News {
 }
 
 /// Runs one host's session until it is told to quit. `request` is the facts request in mode apply.
+///
+/// Nobody serves a connection while a person reads the plan, and an sshd that asks whether somebody is there
+/// (ClientAliveInterval) ends it: where it is lost before the script speaks, `reconnect` makes another, once.
 pub fn serve(
     connection: &mut Connection,
     request: &str,
+    reconnect: &Reconnect<'_>,
     orders: &Receiver<Order>,
     news: &Sender<(String, News)>,
 ) {
@@ -136,10 +140,17 @@ pub fn serve(
     let _witness = Witness { name: &name, news };
     // A receiver that is gone means the apply is over; there is nobody left to tell.
     let tell = |item: News| drop(news.send((name.clone(), item)));
-    let outcome = converse(connection, request, orders, &tell);
+    let mut outcome = converse(connection, request, orders, &tell);
+    if matches!(&outcome, Err(failure) if failure.unheard && failure.error.kind == HostErrorKind::Lost) {
+        tracing::info!("{name}: logging in once more, the connection was lost before it was used");
+        outcome = reconnect(&name).map_err(Failure::from).and_then(|again| {
+            *connection = again;
+            converse(connection, request, orders, &tell)
+        });
+    }
     match outcome {
         Ok(()) => tell(News::Ended),
-        Err(error) => tell(News::Failed(error)),
+        Err(failure) => tell(News::Failed(failure.error)),
     }
 }
 
@@ -158,16 +169,31 @@ impl Drop for Witness<'_> {
     }
 }
 
+/// Why a conversation ended early.
+struct Failure {
+    error: HostError,
+    /// The script had not spoken yet.
+    unheard: bool,
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Self { error, unheard: false }
+    }
+}
+
 fn converse(
     connection: &mut Connection,
     request: &str,
     orders: &Receiver<Order>,
     tell: &dyn Fn(News),
-) -> Result<(), HostError> {
+) -> Result<(), Failure> {
     let script = format!("{}\n{}", gather::SCRIPT, script::SCRIPT);
     let privilege = connection.privilege.clone();
-    let mut conversation = Conversation::start(connection.session.as_mut(), &privilege, &script, request)?;
-    let facts = hear_facts(&mut conversation)?;
+    let mut conversation = Conversation::start(connection.session.as_mut(), &privilege, &script, request)
+        .map_err(|error| Failure { error, unheard: true })?;
+    let facts = hear_facts(&mut conversation)
+        .map_err(|error| Failure { error, unheard: !conversation.has_spoken() })?;
     tell(News::Locked(Box::new(facts)));
     let mut beat = Instant::now();
     let mut tails = Tails::new();
@@ -217,7 +243,8 @@ fn converse(
                         .to_owned(),
                     help: Some("run `synprov plan` to see what remains".to_owned()),
                     kind: HostErrorKind::Unreachable,
-                });
+                }
+                .into());
             }
         }
     }
@@ -295,7 +322,8 @@ mod tests {
                 session: Box::new(Buggy),
                 privilege: Default::default(),
             };
-            serve(&mut connection, "", &orders, &news_in);
+            let nobody = |_: &str| Err(HostError::unreachable("it is gone", None));
+            serve(&mut connection, "", &nobody, &orders, &news_in);
         });
         assert!(thread.join().is_err());
         let (host, told) = news.recv().unwrap();

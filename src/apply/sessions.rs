@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 
 use super::session::{self, News, Order};
-use super::{Job, Observer};
+use super::{Job, Observer, Reconnect};
 use crate::facts::generation::Wanted;
 use crate::facts::request::{Also, Mode, request};
 use crate::facts::{Connection, HostError, HostErrorKind, HostFacts};
@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Sessions<'scope, 'env, 'a> {
     pub scope: &'scope Scope<'scope, 'env>,
     pub job: &'a Job<'a>,
+    /// The job's, which the threads have, too.
+    pub reconnect: &'scope Reconnect<'scope>,
     /// Where they all tell their news.
     pub news: Sender<(String, News)>,
 }
@@ -38,7 +40,8 @@ impl Sessions<'_, '_, '_> {
         let request = request(Mode::Apply, &job.topology.server_name, job.nonce, job.who, &resources, also);
         let (orders_in, orders) = channel();
         let news = self.news.clone();
-        self.scope.spawn(move || session::serve(&mut connection, &request, &orders, &news));
+        let reconnect = self.reconnect;
+        self.scope.spawn(move || session::serve(&mut connection, &request, reconnect, &orders, &news));
         orders_in
     }
 

@@ -15,6 +15,7 @@ use super::saved_plan::{self, DELETES, Named};
 use super::several::{self, MoreArgs, Others};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, TargetArgs, exit};
 use crate::facts::conversation::clean;
+use crate::plan::locked::unlocked;
 use crate::plan::saved::Saved;
 use crate::render::plan::{DiffStyle, Style, json as document, text};
 
@@ -140,7 +141,7 @@ fn apply_saved(saved: &Saved, arguments: &ApplyArgs, output: &Output) -> Exit {
         output.error(&format!("this plan was made with {flags}"), Some(&help));
         return Exit::Usage;
     }
-    let inventory = saved_plan::inventory(saved);
+    let inventory = InventoryArgs { locked: arguments.inventory.locked, ..saved_plan::inventory(saved) };
     let stand_in = match stand_in(&inventory, output) {
         Ok(stand_in) => stand_in,
         Err(exit) => return exit,
@@ -209,12 +210,15 @@ pub fn apply_loaded(
     if let Err(exit) = surveyed.aim(&loaded, &arguments.targets.target, output) {
         return exit;
     }
-    let plan = surveyed.plan(&loaded);
+    let mut plan = surveyed.plan(&loaded);
     if let Some((path, saved)) = saved.filter(|_| surveyed.errors.is_empty()) {
         let differences = saved_plan::differences(saved, &loaded, &surveyed, &plan);
         if !differences.is_empty() {
             return saved_plan::refuse(path, saved, &differences, plan.is_empty(), output);
         }
+    }
+    if arguments.inventory.locked {
+        plan.refusals.extend(unlocked(&plan, &surveyed.facts));
     }
     let color = if arguments.json { output.color_talk } else { output.color };
     let style = Style { diff: arguments.diff, color, verbose: output.verbose > 0 };

@@ -1,7 +1,6 @@
 //! Does a few steps that are no whole apply: the same locks, gates and records, and one way to say how it went.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use indexmap::IndexMap;
@@ -9,10 +8,11 @@ use indexmap::IndexMap;
 use super::hosts::{Surveyed, exit_of, tell};
 use super::load::Loaded;
 use super::progress::Progress;
-use super::run::{exit, listen, who};
+use super::run::{exit, who};
+use super::signals::Heed;
 use super::{Exit, Output};
 use crate::apply::kept::Keeps;
-use crate::apply::{Interrupts, Job, Refused, apply};
+use crate::apply::{Job, Refused, apply};
 use crate::facts::HostFacts;
 use crate::plan::Plan;
 use crate::render;
@@ -30,11 +30,14 @@ pub fn execute(
 ) -> Exit {
     let connections = std::mem::take(&mut surveyed.connections);
     let surveyed: &Surveyed = surveyed;
-    let interrupts = Arc::new(Interrupts::default());
-    listen(&interrupts);
+    let heed = match Heed::begin(output) {
+        Ok(heed) => heed,
+        Err(exit) => return exit,
+    };
     let began = Instant::now();
     let who = who(verb);
     let replan = |facts: &IndexMap<String, HostFacts>| again(surveyed, facts);
+    let ways = &surveyed.ways;
     let job = Job {
         topology: &loaded.topology,
         resources: &loaded.resources,
@@ -51,11 +54,11 @@ pub fn execute(
         // What was started or stopped is no generation to go back from.
         understand: None,
         replan: &replan,
-        reconnect: &|host| surveyed.reconnect(host),
+        reconnect: &|host| ways.reconnect(host),
         wheelhouse: None,
         ready_seconds,
         settles: false,
-        interrupts: &interrupts,
+        interrupts: heed.interrupts(),
     };
     // Nothing here resolves packages.
     let mut keep = |_: &IndexMap<String, Vec<String>>| {};

@@ -80,7 +80,7 @@ const MEANINGS: [(&str, &str, &str); 10] = [
     ("6", "failed and rolled back", ""),
     ("7", "failed, and the way back failed too", ""),
     ("64", "wrong usage", ""),
-    ("130, 143", "interrupted", ""),
+    ("129, 130, 143", "interrupted", ""),
 ];
 
 /// What a command that asks hosts may exit with besides what all do.

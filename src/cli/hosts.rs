@@ -36,7 +36,7 @@ pub struct Surveyed {
     /// What the operator allowed.
     pub allow: Allow,
     /// How each host is reached.
-    ways: Vec<Way>,
+    pub ways: Ways,
     hashes: BTreeMap<String, String>,
     rolling: Rolling,
     backup: Option<Destination>,
@@ -153,17 +153,6 @@ impl Surveyed {
         self.facts.iter().filter(|(_, facts)| another(facts)).map(|(host, _)| host.as_str()).collect()
     }
 
-    /// Logs in to a host of this run once more.
-    ///
-    /// Errors: it can not be reached, or is none of them.
-    pub fn reconnect(&self, host: &str) -> Result<Connection, HostError> {
-        let Some(way) = self.ways.iter().find(|way| way.target.name == host) else {
-            return Err(HostError::unfit(format!("{host} takes no part in this run"), "see `--limit`"));
-        };
-        let session = way.transport.connect(&way.target)?;
-        Ok(Connection { name: host.to_owned(), session, privilege: way.privilege.clone() })
-    }
-
     /// What the errors mean for the exit code.
     pub fn exit(&self) -> Exit {
         exit_of(&self.errors)
@@ -177,6 +166,22 @@ struct Way {
     privilege: Privilege,
 }
 
+/// How the hosts of a run are reached.
+pub struct Ways(Vec<Way>);
+
+impl Ways {
+    /// Logs in to a host of this run once more.
+    ///
+    /// Errors: it can not be reached, or is none of them.
+    pub fn reconnect(&self, host: &str) -> Result<Connection, HostError> {
+        let Some(way) = self.0.iter().find(|way| way.target.name == host) else {
+            return Err(HostError::unfit(format!("{host} takes no part in this run"), "see `--limit`"));
+        };
+        let session = way.transport.connect(&way.target)?;
+        Ok(Connection { name: host.to_owned(), session, privilege: way.privilege.clone() })
+    }
+}
+
 /// Secrets are compared as hashes of a line (nonce, hash of the value), just as hosts answer.
 fn nonced(nonce: &str, secret: &Secret) -> String {
     sha256_hex(format!("{nonce}{}\n", sha256_hex(secret.expose())).as_bytes())
@@ -186,7 +191,7 @@ fn nonced(nonce: &str, secret: &Secret) -> String {
 pub fn exit_of(errors: &[(String, HostError)]) -> Exit {
     errors.iter().fold(Exit::Done, |exit, (_, error)| {
         exit.worse(match error.kind {
-            HostErrorKind::Unreachable => Exit::Incomplete,
+            HostErrorKind::Unreachable | HostErrorKind::Lost => Exit::Incomplete,
             HostErrorKind::Locked => Exit::Locked,
             HostErrorKind::Unfit => Exit::Incomplete,
         })
@@ -290,7 +295,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
         excluded,
         nonce,
         secrets,
-        ways,
+        ways: Ways(ways),
         hashes,
         allow,
         rolling,

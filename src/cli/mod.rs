@@ -41,6 +41,7 @@ mod secrets;
 mod services;
 mod several;
 mod show;
+mod signals;
 mod status;
 mod terminal;
 mod whole_file;
@@ -149,7 +150,7 @@ pub struct InventoryArgs {
     #[arg(env = "SYNPROV_INVENTORY", default_value = "inventory.yaml", value_name = "INVENTORY")]
     pub inventory: PathBuf,
 
-    /// Refuse to extend inventory.lock (in CI and cron)
+    /// Refuse to extend inventory.lock, and to install what it lacks (in CI and cron)
     #[arg(long)]
     pub locked: bool,
 

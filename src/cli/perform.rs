@@ -1,6 +1,5 @@
 //! Does a plan that was agreed to, and tells what became of it.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use indexmap::IndexMap;
@@ -9,11 +8,12 @@ use super::apply::ApplyArgs;
 use super::hosts::{Surveyed, exit_of, tell};
 use super::load::{Loaded, StandIn, understand};
 use super::progress::Progress;
-use super::run::{exit, listen, sum_up, who};
+use super::run::{exit, sum_up, who};
 use super::run_log::RunLog;
+use super::signals::Heed;
 use super::{Exit, Output, clock};
 use crate::apply::kept::{Keeps, Next};
-use crate::apply::{Interrupts, Job, Refused, Report, apply};
+use crate::apply::{Job, Refused, Report, apply};
 use crate::facts::Connection;
 use crate::facts::conversation::clean;
 use crate::plan::Plan;
@@ -39,8 +39,10 @@ pub fn perform(
     output: &Output,
 ) -> Exit {
     let Ready { surveyed, plan, stand_in } = *ready;
-    let interrupts = Arc::new(Interrupts::default());
-    listen(&interrupts);
+    let heed = match Heed::begin(output) {
+        Ok(heed) => heed,
+        Err(exit) => return exit,
+    };
     let began = Instant::now();
     let who = who("apply");
     let mut lock = std::mem::take(&mut loaded.lock);
@@ -52,6 +54,7 @@ pub fn perform(
     let next = Next { who: &person, at, inventory: &loaded.source, lock: &with, back_to: loaded.back_to };
     let (result, mut log) = {
         let replan = |facts: &_| surveyed.plan_from(loaded, facts);
+        let ways = &surveyed.ways;
         let job = Job {
             topology: surveyed.targeted.as_ref().map_or(&loaded.topology, |targeted| &targeted.topology),
             resources: &loaded.resources,
@@ -68,17 +71,17 @@ pub fn perform(
             understand: (!arguments.no_rollback).then_some(&understand),
             targeted: surveyed.targeted.as_ref(),
             replan: &replan,
-            reconnect: &|host| surveyed.reconnect(host),
+            reconnect: &|host| ways.reconnect(host),
             wheelhouse: loaded.wheelhouse(),
             ready_seconds: arguments.ready_timeout,
             settles: true,
-            interrupts: &interrupts,
+            interrupts: heed.interrupts(),
         };
         // At once, so that an apply that is killed later has it in the lock all the same.
         let mut keep = |resolved: &IndexMap<String, Vec<String>>| {
             lock.remember(loaded.topology.venv.key(), resolved);
             // A lock that cannot be written was said; the apply goes on, the hosts know what they have.
-            let _ = lock.save(false, output);
+            let _ = lock.save(arguments.inventory.locked, output);
         };
         let log = begin_log(loaded, plan, &who, output);
         let mut progress = Progress::new(output, &plan.steps, arguments.json, log, &mut keep);

@@ -15,6 +15,7 @@ use super::several::{self, MoreArgs, Others};
 use super::whole_file::{PRIVATE, replace};
 use super::{Exit, HostArgs, InventoryArgs, Output, TargetArgs, clock, exit};
 use crate::plan::Plan;
+use crate::plan::locked::unlocked;
 use crate::render;
 use crate::render::graph::{Graph, svg};
 use crate::render::html::{self, Around};
@@ -114,7 +115,12 @@ fn planned(arguments: &PlanArgs, output: &Output) -> Result<Exit, Exit> {
     let mut surveyed = survey(&loaded, &arguments.hosts, output)?;
     surveyed.bring(values);
     surveyed.aim(&loaded, &arguments.targets.target, output)?;
-    let plan = surveyed.plan(&loaded);
+    let mut plan = surveyed.plan(&loaded);
+    if arguments.inventory.locked {
+        // People apply it without: what the lock does not have yet is theirs to add.
+        let unlocked = unlocked(&plan, &surveyed.facts).into_iter();
+        plan.notes.extend(unlocked.map(|one| format!("{}: {}", one.host.unwrap_or_default(), one.summary)));
+    }
     if arguments.json {
         output.document(json(&plan, &surveyed.errors));
     } else {

@@ -1,12 +1,9 @@
-//! What all runs that change hosts have in common: their name, the signals they heed, how they end.
-
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+//! What all runs that change hosts have in common: their name, and how they end.
 
 use serde_json::json;
 
 use super::{Exit, Output, clock};
-use crate::apply::{Interrupts, Outcome, Report, WayBack};
+use crate::apply::{Outcome, Report, WayBack};
 use crate::facts::HostErrorKind;
 
 /// What a run's report means for the exit code.
@@ -29,24 +26,6 @@ pub fn exit(report: &Report) -> Exit {
 /// Names this run to others: who, where, which process, since when.
 pub fn who(verb: &str) -> String {
     format!("{}, process {}, synprov {verb} since {}", clock::who(), std::process::id(), clock::utc_now())
-}
-
-/// The first SIGINT or SIGTERM lets running steps finish, the second ends the program's part at once.
-pub fn listen(interrupts: &Arc<Interrupts>) {
-    let Ok(mut signals) =
-        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])
-    else {
-        return;
-    };
-    let interrupts = Arc::clone(interrupts);
-    std::thread::spawn(move || {
-        for signal in signals.forever() {
-            let number = usize::try_from(signal).unwrap_or(2);
-            // Only the first signal's number is kept.
-            let _ = interrupts.signal.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
-            interrupts.count.fetch_add(1, Ordering::Relaxed);
-        }
-    });
 }
 
 /// For the last event.

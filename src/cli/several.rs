@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use clap::Args;
 
 use super::output::Said;
+use super::signals::interrupted;
 use super::{Exit, InventoryArgs, Output};
 
 /// More inventories.
@@ -77,6 +78,11 @@ pub fn side_by_side(
         for _ in 0..at_once.clamp(1, all.len()) {
             scope.spawn(|| {
                 while let Some(at) = next() {
+                    if interrupted().is_some() {
+                        lock(&told)[at] = Some(None);
+                        more.notify_one();
+                        continue;
+                    }
                     let captured = Output::captured(settings);
                     // A panic is told of by its hook; the others go on.
                     let exit =
@@ -112,7 +118,7 @@ pub fn side_by_side(
             }
         }
         not_begun(&left, output);
-        worst
+        interrupted().filter(|_| !left.is_empty()).map_or(worst, |exit| worst.worse(exit))
     })
 }
 
@@ -127,6 +133,11 @@ pub fn one_by_one(
     one: impl Fn(&InventoryArgs, &Output) -> Exit,
 ) -> Exit {
     for (at, inventory) in all.iter().enumerate() {
+        // It arrived when the one before had nothing left to do.
+        if let Some(exit) = interrupted() {
+            not_begun(&all[at..].iter().collect::<Vec<_>>(), output);
+            return exit;
+        }
         output.talk(&heading(&inventory.inventory));
         let exit = one(inventory, output);
         if exit != Exit::Done {

@@ -33,6 +33,8 @@ pub struct HostError {
 pub enum HostErrorKind {
     /// It could not be spoken with.
     Unreachable,
+    /// The connection to it was there and is no more.
+    Lost,
     /// It answered, and cannot be provisioned as it is.
     Unfit,
     /// Another run holds its lock.
@@ -54,7 +56,11 @@ impl HostError {
 impl From<crate::transport::Error> for HostError {
     fn from(error: crate::transport::Error) -> Self {
         let help = error.help().map(str::to_owned);
-        Self::unreachable(error.to_string(), help)
+        let kind = match error {
+            crate::transport::Error::Lost { .. } => HostErrorKind::Lost,
+            _ => HostErrorKind::Unreachable,
+        };
+        Self { summary: error.to_string(), help, kind }
     }
 }
 
@@ -143,6 +149,11 @@ impl<'a> Conversation<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the script itself has begun to speak.
+    pub fn has_spoken(&self) -> bool {
+        self.spoken
     }
 
     /// What came on standard error, cleaned, for a message.

@@ -16,6 +16,7 @@ mod identity;
 pub mod input;
 mod leave;
 mod limit;
+pub mod locked;
 mod moved;
 pub(crate) mod order;
 pub mod reason;

@@ -72,10 +72,10 @@ pub(super) enum Way {
     OpenSsh(Target, String),
 }
 
-/// Decides who speaks with a target.
+/// Decides who speaks with a target. `defaults`: keys for a target that names none.
 ///
 /// Errors: a configuration that ssh refuses; no ssh where one is needed.
-pub(super) fn way(target: &Target) -> Result<Way, Error> {
+pub(super) fn way(target: &Target, defaults: &[PathBuf]) -> Result<Way, Error> {
     let client = &target.client;
     let mut target = target.clone();
     if client.means == Means::Ssh2 {
@@ -91,7 +91,7 @@ pub(super) fn way(target: &Target) -> Result<Way, Error> {
     } else if !target.client.jump.is_empty() {
         Some("it is behind a jump host".to_owned())
     } else {
-        says.as_ref().and_then(Settings::beyond_libssh2).or_else(|| certified(&target))
+        says.as_ref().and_then(Settings::beyond_libssh2).or_else(|| certified(&target, defaults))
     };
     Ok(match (reason, says) {
         (Some(reason), _) => Way::OpenSsh(target, reason),
@@ -211,14 +211,25 @@ impl Settings {
     }
 }
 
+/// Keys that ssh would offer: those that the target names, or those at the default names.
+fn identities(target: &Target, defaults: &[PathBuf]) -> Vec<PathBuf> {
+    if !target.identity_files.is_empty() {
+        return target.identity_files.clone();
+    }
+    // libssh2 is never given these two.
+    let tokens = ["id_ecdsa_sk", "id_ed25519_sk"];
+    let tokens = defaults.first().into_iter().flat_map(|file| tokens.map(|name| file.with_file_name(name)));
+    defaults.iter().cloned().chain(tokens).collect()
+}
+
 /// Certificates and hardware keys, which libssh2 cannot use.
-fn certified(target: &Target) -> Option<String> {
+fn certified(target: &Target, defaults: &[PathBuf]) -> Option<String> {
     let beside = |file: &Path, end: &str| {
         let mut path = file.as_os_str().to_owned();
         path.push(end);
         PathBuf::from(path)
     };
-    for file in &target.identity_files {
+    for file in &identities(target, defaults) {
         let certificate = beside(file, "-cert.pub");
         if certificate.exists() {
             return Some(format!("{} is a certificate", certificate.display()));
@@ -264,7 +275,46 @@ pub(super) fn sentence(stderr: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Settings, sentence};
+    use std::time::Duration;
+
+    use super::{Client, Settings, Target, Way, sentence, way};
+
+    /// Who speaks with a host for which no key is named, if this file lies beside the default key.
+    fn check(name: &str, text: &str, reason: Option<&str>) {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join(name), text).unwrap();
+        let target = Target {
+            name: "hs1".to_owned(),
+            address: "192.0.2.1".to_owned(),
+            port: 22,
+            user: "root".to_owned(),
+            identity_files: Vec::new(),
+            known_hosts: Vec::new(),
+            host_key: None,
+            accept_new: false,
+            connect_timeout: Duration::from_secs(1),
+            client: Client::default(),
+        };
+        let defaults = ["id_ed25519", "id_rsa"].map(|file| home.path().join(file));
+        let said = match way(&target, &defaults).unwrap() {
+            Way::OpenSsh(_, reason) => Some(reason),
+            Way::Ssh2(_) => None,
+        };
+        let reason = reason.map(|reason| format!("{}/{reason}", home.path().display()));
+        assert_eq!(said, reason, "{name}");
+        // Keys that are named are all that is offered.
+        let named = Target { identity_files: vec![home.path().join("another")], ..target };
+        assert!(matches!(way(&named, &defaults).unwrap(), Way::Ssh2(_)), "{name}");
+    }
+
+    #[test]
+    fn what_lies_beside_the_default_keys_counts() {
+        check("id_ed25519.pub", "ssh-ed25519 AAAA", None);
+        check("id_ed25519-cert.pub", "", Some("id_ed25519-cert.pub is a certificate"));
+        let token = "sk-ssh-ed25519@openssh.com AAAA";
+        check("id_ed25519_sk.pub", token, Some("id_ed25519_sk is a key on a security token"));
+        check("id_ecdsa_sk-cert.pub", "", Some("id_ecdsa_sk-cert.pub is a certificate"));
+    }
 
     #[test]
     fn what_libssh2_cannot_do_has_a_name() {

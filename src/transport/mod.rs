@@ -58,7 +58,7 @@ pub struct Ssh {
 
 impl Transport for Ssh {
     fn connect(&self, target: &Target) -> Result<Box<dyn Session>, Error> {
-        match client::way(target)? {
+        match client::way(target, &self.ssh2.default_identities)? {
             client::Way::Ssh2(target) => self.ssh2.connect(&target),
             client::Way::OpenSsh(target, reason) => {
                 tracing::info!("{}: by OpenSSH's client, because {reason}", target.name);

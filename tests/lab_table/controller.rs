@@ -28,7 +28,9 @@ pub fn faults() -> Vec<Fault> {
             .ends(&[None]),
         signals("SIGKILL as a restart begins", RESTART, &[(0, Signal::KILL)]).ends(&[None]),
         signals("SIGKILL in the middle of a restart", RESTART, &[(400, Signal::KILL)]).ends(&[None]),
-        signals("SIGHUP, as when the terminal goes", RESTART, &[(0, Signal::HUP)]).ends(&[None]),
+        signals("SIGHUP, as when the terminal goes", RESTART, &[(0, Signal::HUP), (200, Signal::HUP)])
+            .ends(&[Some(129)])
+            .says(&["running steps finish"]),
         signals("SIGINT", "validate ", &[(0, Signal::INT)])
             .ends(INTERRUPTED)
             .says(&["running steps finish, nothing new begins"]),

@@ -251,7 +251,7 @@ fn the_json_of_the_history_is_what_its_schema_says() {
         .collect();
     let schema = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let document = serde_json::from_str(&json(&listed)).unwrap();
+    let document = serde_json::from_str(&json(&listed, &[])).unwrap();
     let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
     assert_eq!(errors, [] as [String; 0]);
 }

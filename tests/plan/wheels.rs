@@ -1,6 +1,7 @@
 //! Environments from a wheelhouse: what it lacks is said before anything is done.
 
 use synprov::plan::Plan;
+use synprov::plan::locked::unlocked;
 use synprov::plan::step::Action;
 
 use crate::causes::SMALL;
@@ -72,4 +73,40 @@ fn naming_a_wheelhouse_changes_nothing_on_hosts() {
     let mut world = World::model(SMALL);
     world.becomes(&offline());
     assert!(world.plan().is_empty());
+}
+
+/// Nothing may be chosen with `--locked`: each host needs a set for its Python, wheelhouse or not.
+#[test]
+fn packages_that_are_not_in_the_lock_are_named() {
+    for text in [SMALL.to_owned(), offline()] {
+        let mut world = World::bare(&text);
+        let key = world.topology.venv.path.rsplit('/').next().unwrap().to_owned();
+        let told = |world: &World, facts: &_| {
+            let plan = world.plan_over(facts);
+            assert_eq!(refused(&plan), [""; 0], "without --locked they may be chosen");
+            refused(&Plan { refusals: unlocked(&plan, facts), ..plan })
+        };
+        let lacks = |which: &str| {
+            let why = format!("inventory.lock has no packages {which}, and --locked forbids to choose some");
+            [format!("hs1: {why}"), format!("hs2: {why}")]
+        };
+        let mut has = |tags: &[&str]| {
+            let sets = tags.iter().map(|tag| ((*tag).to_owned(), vec!["matrix-synapse==1.163.2".to_owned()]));
+            world.lock.packages.insert(key.clone(), sets.collect());
+            world.becomes(&text);
+            told(&world, &world.facts())
+        };
+        assert_eq!(has(&["cp312-x86_64"]), lacks("for cp311-x86_64"));
+        assert_eq!(has(&["cp312-x86_64", "cp311-x86_64"]), [""; 0]);
+
+        // Before Python is installed nobody knows which set will do.
+        let mut facts = world.facts();
+        facts.values_mut().for_each(|facts| facts.python.clear());
+        assert_eq!(told(&world, &facts), lacks("that are known to fit, as there is no Python yet"));
+
+        // Where the environment is there nothing is built, whatever the lock has.
+        world.lock.packages.clear();
+        let world = world.settled();
+        assert_eq!(told(&world, &world.facts()), [""; 0]);
+    }
 }

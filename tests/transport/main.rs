@@ -20,6 +20,7 @@ mod openssh;
 #[path = "../ports/mod.rs"]
 mod ports;
 mod reaching;
+mod runs;
 mod sshd;
 mod streams;
 
