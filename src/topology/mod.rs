@@ -19,6 +19,7 @@ mod instances;
 mod lists;
 mod mas;
 mod media;
+mod neighbours;
 mod network;
 mod placement;
 mod ports;
@@ -108,7 +109,10 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let prefix =
         inventory.synapse.prefix.as_ref().map_or("matrix", |prefix| prefix.value.as_str()).to_owned();
     let sockets = Sockets::new(inventory, &placement, &seats, &roles, &prefix, &mut diagnostics);
-    let ports = ports::allocate(&seats, &roles, inventory, &sockets, &before, span_of, &mut diagnostics);
+    let neighbours = neighbours::neighbours(inventory, &placement);
+    let ports =
+        ports::allocate(&seats, &roles, inventory, &sockets, &neighbours, &before, span_of, &mut diagnostics);
+    neighbours::check(&neighbours, inventory, &placement, &seats, &ports, &before, &mut diagnostics);
     let lists = lists::order(&seats, &roles, catalogue, &before);
     let proxy = proxy::build(inventory);
     let mas = mas::build(inventory, &version, &placement, &mut diagnostics);
