@@ -52,6 +52,7 @@ impl Site {
                 hosts: vec![at("hs1")],
                 kind: Spanned::new(ProxyKind::Nginx, Span::default()),
                 tls: Tls::None,
+                tls_at: None,
                 trusted_proxies: Vec::new(),
                 admin: Vec::new(),
                 server_names: Vec::new(),
