@@ -13,6 +13,7 @@ mod config_keys;
 mod config_rules;
 mod datastores;
 pub mod explain;
+mod families;
 pub mod gate;
 mod instance;
 mod instances;
@@ -104,6 +105,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     diagnostics.extend(config_keys::check(inventory, catalogue, &version));
     diagnostics.extend(config_rules::check(inventory, catalogue, &version, &roles, &seats));
     let placement = Placement::new(inventory, &mut diagnostics);
+    families::check(inventory, &placement, &mut diagnostics);
     let replicated = inventory.redis.is_some();
     let span_of = |pool: &str| checks::span_of(inventory, pool);
     let prefix =
