@@ -15,6 +15,7 @@ mod datastores;
 pub mod explain;
 mod families;
 pub mod gate;
+mod idle;
 mod instance;
 mod instances;
 mod lists;
@@ -98,6 +99,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     let mut diagnostics = checks::check(inventory, catalogue, &version, &roles);
     process::check(inventory, &mut diagnostics);
     selecting::check(inventory, catalogue, &roles, &mut diagnostics);
+    idle::check(inventory, catalogue, &version, &mut diagnostics);
     let before = instances::renamed(inventory, lock);
     let unasked = roles::unasked(&roles, catalogue, &version);
     let Seating { seats, first_media, remembered } = instances::seat(inventory, &before, &roles, unasked);
