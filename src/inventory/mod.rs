@@ -57,7 +57,7 @@ pub use pool::Pool;
 pub use process::{DbPool, Defaults, Listen, Main};
 pub use proxy::{Proxy, ProxyKind, Tls};
 pub use read::parse;
-pub use secrets::{CLUSTER_SECRETS, FoundSecret, SecretSource};
+pub use secrets::{CLUSTER_SECRETS, FoundSecret, PASSFILE, SecretSource};
 pub use select::Select;
 pub use site::{ExtraRoute, ExtraTarget, Http2, WellKnown};
 pub use synapse::{Appservice, Synapse};
