@@ -33,6 +33,7 @@ mod secrets;
 mod select;
 mod site;
 mod synapse;
+mod taken;
 mod units;
 mod unsupported;
 mod wheels;
