@@ -209,6 +209,12 @@ fn unknown_fields_kinds_and_forms_are_told() {
         &["module file mine/module.yaml, resource 1: user matrix is declared already"],
     );
     check(
+        "format: 1\nresources:\n  - {kind: directory, path: /opt/matrix/conf/config.yaml, owner: a, group: a, mode: '0755'}\n",
+        &[
+            "module file mine/module.yaml, resource 1: /opt/matrix/conf/config.yaml is a file of module homeserver already",
+        ],
+    );
+    check(
         "format: 2\nresources: []\n",
         &["module file mine/module.yaml: format 2 is not known to this synprov | write format: 1"],
     );

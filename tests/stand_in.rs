@@ -117,6 +117,7 @@ fn production() -> Inventory {
             hosts: vec![text("hs2")],
             kind: at(ProxyKind::Includes),
             tls: Tls::Files { certificate: text("/real/cert.pem"), key: text("/real/key.pem") },
+            tls_at: None,
             trusted_proxies: Vec::new(),
             admin: Vec::new(),
             server_names: Vec::new(),

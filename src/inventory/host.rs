@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use base64::Engine as _;
 use indexmap::IndexMap;
@@ -253,7 +253,16 @@ fn reachable(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
             "is a loopback address",
             "other hosts cannot reach it; with one host leave internal_address out",
         )),
-        Ok(ip) if ip.is_unspecified() || ip.is_multicast() => {
+        Ok(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some() => Some((
+            "is an IPv4 address in the form of an IPv6 one",
+            "write what stands behind ::ffff:, which is what the other hosts connect to",
+        )),
+        // fe80::/10 is on every link (RFC 4291 section 2.5.6): which one is meant cannot be said here.
+        Ok(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Some((
+            "is a link-local address",
+            "it means nothing without an interface: write an address of a private network or VPN",
+        )),
+        Ok(ip) if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) => {
             Some(("is not the address of one host", "write the host's own address in the private network"))
         }
         Ok(_) => None,
@@ -323,14 +332,8 @@ fn strings(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
 fn same_twice(hosts: &IndexMap<String, Host>, found: &mut Found) {
     let mut seen: HashMap<(&str, String), (&str, Span)> = HashMap::new();
     for (name, host) in hosts.iter().filter(|(_, host)| !host.lost) {
-        let ssh = (
-            format!("{} {}", host.address.value.to_ascii_lowercase(), host.port.unwrap_or(22)),
-            host.address.span,
-        );
-        let internal = host
-            .internal_address
-            .as_ref()
-            .and_then(|address| Some((address.value.parse::<IpAddr>().ok()?.to_string(), address.span)));
+        let ssh = (format!("{} {}", same(&host.address.value), host.port.unwrap_or(22)), host.address.span);
+        let internal = host.internal_address.as_ref().map(|address| (same(&address.value), address.span));
         for (which, (value, span)) in [("address", Some(ssh)), ("internal_address", internal)]
             .into_iter()
             .filter_map(|(w, v)| Some((w, v?)))
@@ -352,5 +355,13 @@ fn same_twice(hosts: &IndexMap<String, Host>, found: &mut Found) {
                 }
             }
         }
+    }
+}
+
+/// One spelling of an address: `2001:db8:0::1` is `2001:db8::1`, and names have no capitals.
+fn same(address: &str) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().to_string(),
+        Err(_) => address.to_ascii_lowercase(),
     }
 }

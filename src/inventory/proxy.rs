@@ -16,6 +16,8 @@ pub struct Proxy {
     pub kind: Spanned<ProxyKind>,
     /// TLS at the proxy.
     pub tls: Tls,
+    /// Where `tls:` stands, if it does.
+    pub tls_at: Option<Span>,
     /// Networks (CIDR) whose `X-Forwarded-For` is believed, for a proxy behind a proxy.
     pub trusted_proxies: Vec<Spanned<String>>,
     /// Networks (CIDR) that may ask the admin API; empty: nobody.
@@ -126,6 +128,7 @@ pub(super) fn proxy(node: &Node, at: Span, found: &mut Found) -> Option<Proxy> {
         hosts,
         kind: kind?,
         tls: tls?,
+        tls_at: section.entry("tls").map(|(span, _)| span),
         trusted_proxies,
         admin,
         server_names,

@@ -53,6 +53,9 @@ impl SecretSource {
 pub const CLUSTER_SECRETS: &[&str] =
     &["signing_key", "replication", "macaroon", "form", "registration", "database", "redis"];
 
+/// File beside those of the secrets, which no secret may be called: libpq's passfile.
+pub const PASSFILE: &str = "pgpass";
+
 /// NAME, if `node` is `{secret: NAME}`.
 pub(super) fn reference(node: &Node) -> Option<Spanned<String>> {
     match &node.kind {
@@ -87,6 +90,14 @@ pub(super) fn secrets(node: &Node, found: &mut Found) -> IndexMap<String, Spanne
     let mut secrets = IndexMap::new();
     for (key, node) in entries(node, "synapse.secrets", "secrets", found).unwrap_or(&[]) {
         names::name(key, "secret", found);
+        if key.value == PASSFILE {
+            found.push(
+                Diagnostic::error(key.span, format!("secret \"{PASSFILE}\" has the name of libpq's passfile"))
+                    .help(
+                        "call it otherwise: synprov writes conf/secrets/pgpass itself, with the database's password",
+                    ),
+            );
+        }
         let source = source(key, node, found).unwrap_or(SecretSource::Generate);
         secrets.insert(key.value.clone(), Spanned::new(source, key.span));
     }

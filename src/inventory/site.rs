@@ -233,8 +233,11 @@ fn prefix(path: &Spanned<String>, found: &mut Found) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._~-+@=".contains(&byte));
     if !plain {
         found.push(
-            Diagnostic::error(path.span, format!("path \"{text}\" of a route must begin with / and hold no pattern"))
-                .help("write the beginning of paths, as they are decoded: /element/"),
+            Diagnostic::error(
+                path.span,
+                format!("path \"{text}\" of a route must begin with / and hold no pattern"),
+            )
+            .help("write the beginning of paths, as they are decoded: /element/"),
         );
         return false;
     }

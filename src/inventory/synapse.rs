@@ -7,7 +7,7 @@ use super::decode::{Found, Section, entries};
 use super::install::{extras, install, version};
 use super::{
     ConfigMap, DeliveredFile, Install, Installer, MediaStore, Metrics, SecretSource, Units, Wheelhouse,
-    listeners, media_store, names, packages, secrets, units, wheels,
+    listeners, media_store, names, packages, secrets, taken, units, wheels,
 };
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::Node;
@@ -225,8 +225,21 @@ fn account(value: &Spanned<String>, key: &str, found: &mut Found) -> bool {
             Diagnostic::error(value.span, format!("\"{key}\" in synapse is not a plain name"))
                 .help("a-z, 0-9, _ and -, at most 31, beginning with a letter: matrix"),
         );
+        return false;
     }
-    good
+    let others = match key {
+        "user" => {
+            taken::account(text).then_some("an account or group of this name belongs to other software")
+        }
+        _ => taken::prefix(text),
+    };
+    if let Some(others) = others {
+        found.push(
+            Diagnostic::error(value.span, format!("\"{key}\" in synapse is {text}, and {others}"))
+                .help("write a name that nothing else has: matrix"),
+        );
+    }
+    others.is_none()
 }
 
 fn base_url(value: &Spanned<String>, found: &mut Found) -> bool {

@@ -1,6 +1,7 @@
 //! `units:` under synapse: names that the units of an existing set-up have, and keep.
 
 use super::decode::{Found, Section};
+use super::taken;
 use crate::diagnostic::{Diagnostic, Spanned};
 
 /// Names of units, without `.service`; `None`: as they follow from the prefix.
@@ -62,6 +63,15 @@ fn is_name(value: &Spanned<String>, key: &str, template: bool, found: &mut Found
             Diagnostic::error(value.span, format!("\"{key}\" in units of synapse is no name of a unit"))
                 .help(help),
         );
+    } else if taken::unit(stem) {
+        found.push(
+            Diagnostic::error(
+                value.span,
+                format!("\"{key}\" in units of synapse is {text}, another program's"),
+            )
+            .help("write the unit that Synapse has, or leave it out"),
+        );
+        return false;
     }
     good
 }

@@ -177,6 +177,7 @@ fn proxy(lab: &mut Inventory, list: &mut Listed) {
                 hosts: vec![host],
                 kind: Spanned::new(ProxyKind::Nginx, span),
                 tls: files(span),
+                tls_at: None,
                 trusted_proxies: Vec::new(),
                 admin: Vec::new(),
                 server_names: Vec::new(),

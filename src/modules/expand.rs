@@ -2,7 +2,7 @@
 //!
 //! Never in this file: what stands in files (`content`, `documents`), what names mean (`context`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -20,7 +20,7 @@ use crate::topology::Topology;
 /// written. A retired host has none.
 ///
 /// Errors: everything that is wrong, each once (not once a host): unknown fields and kinds,
-/// undefined names, two declarations of one thing on a host.
+/// undefined names, two declarations of one thing or one path on a host.
 pub fn expand(modules: &Modules, topology: &Topology) -> Result<Vec<Resource>, Vec<ModuleError>> {
     let modules = modules.ordered()?;
     let mut resources: Vec<Resource> = Vec::new();
@@ -36,6 +36,7 @@ pub fn expand(modules: &Modules, topology: &Topology) -> Result<Vec<Resource>, V
     for host in topology.hosts.values().filter(|host| !host.retired) {
         let context = context.on(host);
         let mut seen = HashSet::new();
+        let mut paths = HashMap::new();
         for (module, file) in &modules {
             for declaration in &file.declarations {
                 match declare(module, declaration, context) {
@@ -45,6 +46,15 @@ pub fn expand(modules: &Modules, topology: &Topology) -> Result<Vec<Resource>, V
                             if !seen.insert((resource.address.kind, resource.address.name.clone())) {
                                 let (kind, name) = (resource.address.kind, &resource.address.name);
                                 let text = format!("{kind} {name} is declared already");
+                                push(&mut errors, error(module, declaration, Problem::new(text)));
+                            }
+                            if let Some(path) = resource.body.path()
+                                && let Some(other) = paths.insert(path.to_owned(), resource.address.clone())
+                                && (other.kind, &other.name)
+                                    != (resource.address.kind, &resource.address.name)
+                            {
+                                let (kind, module_of) = (other.kind, &other.module);
+                                let text = format!("{path} is a {kind} of module {module_of} already");
                                 push(&mut errors, error(module, declaration, Problem::new(text)));
                             }
                             resources.push(resource);

@@ -302,6 +302,17 @@ impl Body {
         }
     }
 
+    /// The path that it alone has on a host. Directives of one file are many.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Body::Directory { path, .. }
+            | Body::File { path, .. }
+            | Body::Secret { path, .. }
+            | Body::Venv { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// The key that is unique among resources of this kind on a host.
     pub fn name(&self) -> &str {
         match self {

@@ -17,7 +17,8 @@ use super::types::{Balance, Condition};
 use crate::version::Version;
 
 pub use keys::{Key, Keys, Type};
-use range::{Minor, within};
+pub use range::Minor;
+use range::within;
 pub use releases::{Extra, Note, Releases, Schema};
 
 const ENDPOINTS: &str = include_str!("../../modules/worker/endpoints.yaml");
@@ -192,6 +193,19 @@ impl Job {
     /// Whether several processes may run it; the key's value is then a list.
     pub fn shared(&self) -> bool {
         self.processes == Many::Many
+    }
+}
+
+impl Class {
+    /// Whether workers of this version serve anything of it.
+    pub fn active(&self, version: &Version) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.active(version))
+    }
+
+    /// First release after this one whose workers do.
+    pub fn next(&self, version: &Version) -> Option<Minor> {
+        let since = self.endpoints.iter().filter_map(|endpoint| endpoint.since);
+        since.filter(|since| !within(version, Some(*since), None)).min()
     }
 }
 

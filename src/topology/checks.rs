@@ -9,7 +9,7 @@ use super::catalogue::Catalogue;
 use super::instances::{MOST, Seat};
 use super::roles::Role;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
-use crate::inventory::{Datastore, Inventory, Pool};
+use crate::inventory::{Datastore, Inventory, Pool, Proxy, ProxyKind, Tls};
 use crate::version::Version;
 
 /// All checks that need no placement.
@@ -108,6 +108,27 @@ fn proxy(inventory: &Inventory, diagnostics: &mut Vec<Diagnostic>) {
                     .related(first.span, "first here"),
             );
         }
+    }
+    front(proxy, diagnostics);
+}
+
+/// `tls: none` is for a proxy behind another one. If that is not believed, Synapse hears of http and of
+/// one client: it redirects log-ins by SSO to https for ever (rest/client/login.py,
+/// `SsoRedirectServlet`) and limits the rate of all clients together. With `includes` the vhost is not
+/// ours, and may know better.
+fn front(proxy: &Proxy, diagnostics: &mut Vec<Diagnostic>) {
+    let plain = proxy.tls == Tls::None && proxy.kind.value != ProxyKind::Includes;
+    if let Some(span) = proxy.tls_at.filter(|_| plain && proxy.trusted_proxies.is_empty()) {
+        diagnostics.push(
+            Diagnostic::warning(
+                span,
+                "tls: none without trusted_proxies: Synapse takes all requests for http from one client",
+            )
+            .help(
+                "add trusted_proxies: [IP] with the addresses of the proxy in front, so that its \
+                 X-Forwarded-For and X-Forwarded-Proto are believed",
+            ),
+        );
     }
 }
 

@@ -14,12 +14,15 @@ mod config_keys;
 mod config_rules;
 mod datastores;
 pub mod explain;
+mod families;
 pub mod gate;
+mod idle;
 mod instance;
 mod instances;
 mod lists;
 mod mas;
 mod media;
+mod neighbours;
 mod network;
 mod placement;
 mod ports;
@@ -98,6 +101,7 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     process::check(inventory, &mut diagnostics);
     caches::check(inventory, &mut diagnostics);
     selecting::check(inventory, catalogue, &roles, &mut diagnostics);
+    idle::check(inventory, catalogue, &version, &mut diagnostics);
     let before = instances::renamed(inventory, lock);
     let unasked = roles::unasked(&roles, catalogue, &version);
     let Seating { seats, first_media, remembered } = instances::seat(inventory, &before, &roles, unasked);
@@ -105,12 +109,16 @@ pub fn resolve(inventory: &Inventory, lock: &Lock) -> Resolved {
     diagnostics.extend(config_keys::check(inventory, catalogue, &version));
     diagnostics.extend(config_rules::check(inventory, catalogue, &version, &roles, &seats));
     let placement = Placement::new(inventory, &mut diagnostics);
+    families::check(inventory, &placement, &mut diagnostics);
     let replicated = inventory.redis.is_some();
     let span_of = |pool: &str| checks::span_of(inventory, pool);
     let prefix =
         inventory.synapse.prefix.as_ref().map_or("matrix", |prefix| prefix.value.as_str()).to_owned();
     let sockets = Sockets::new(inventory, &placement, &seats, &roles, &prefix, &mut diagnostics);
-    let ports = ports::allocate(&seats, &roles, inventory, &sockets, &before, span_of, &mut diagnostics);
+    let neighbours = neighbours::neighbours(inventory, &placement);
+    let ports =
+        ports::allocate(&seats, &roles, inventory, &sockets, &neighbours, &before, span_of, &mut diagnostics);
+    neighbours::check(&neighbours, inventory, &placement, &seats, &ports, &before, &mut diagnostics);
     let lists = lists::order(&seats, &roles, catalogue, &before);
     let proxy = proxy::build(inventory, &roles);
     let mas = mas::build(inventory, &version, &placement, &mut diagnostics);

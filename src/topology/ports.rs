@@ -6,6 +6,7 @@
 use indexmap::IndexMap;
 
 use super::instances::Seat;
+use super::neighbours::Neighbour;
 use super::roles::Role;
 use super::sockets::Sockets;
 use crate::diagnostic::{Diagnostic, Span};
@@ -40,12 +41,15 @@ const TAKEN: [(u16, &str); 9] = [
 pub(super) type Ports = IndexMap<String, IndexMap<String, u16>>;
 
 /// Ports of all processes. `client` is the one HTTP listener that every process without a
-/// replication listener has, be it for clients or only for `/health`.
+/// replication listener has, be it for clients or only for `/health`. A port of a neighbour is given to
+/// nobody, on no host; whoever has it already keeps it (`neighbours::check` looks at those).
+#[allow(clippy::too_many_arguments, reason = "all that a port depends on")]
 pub(super) fn allocate(
     seats: &[Seat],
     roles: &IndexMap<String, Role>,
     inventory: &Inventory,
     sockets: &Sockets,
+    neighbours: &[Neighbour],
     lock: &Lock,
     span_of: impl Fn(&str) -> Span,
     diagnostics: &mut Vec<Diagnostic>,
@@ -92,6 +96,9 @@ pub(super) fn allocate(
         }
         owners.entry(port).or_insert_with(|| "\"main\"".to_owned());
     }
+    for neighbour in neighbours {
+        owners.entry(neighbour.port).or_insert_with(|| neighbour.what.clone());
+    }
     for (seat, listeners) in &wanted {
         for listener in listeners {
             let own = ports.entry(seat.name.clone()).or_default();
@@ -116,6 +123,11 @@ pub(super) fn allocate(
         }
     }
     in_lock_order(ports, lock)
+}
+
+/// Whether a port is one that main has whatever else is there.
+pub(super) fn is_mains(port: u16) -> bool {
+    MAIN.iter().any(|(_, fixed)| *fixed == port)
 }
 
 /// Listeners of a process by role; `None` is main.

@@ -10,7 +10,7 @@ use super::Draft;
 use super::placement::Placement;
 use super::selecting;
 use super::types::{SecretNode, SecretShape};
-use crate::inventory::{Datastore, Inventory, SecretSource};
+use crate::inventory::{Datastore, Inventory, PASSFILE, SecretSource};
 
 /// Secrets that stand for one key of homeserver.yaml: name and key.
 const KEYS: [(&str, &str); 4] = [
@@ -27,7 +27,7 @@ pub fn path(root: &str, name: &str) -> String {
 
 /// libpq's passfile, which holds the database password for Synapse.
 pub fn passfile(root: &str) -> String {
-    path(root, "pgpass")
+    path(root, PASSFILE)
 }
 
 /// Name of the secret that is an application service's registration file.

@@ -85,7 +85,8 @@ fn references(inventory: &Inventory, pool: &str, select: &Select, diagnostics: &
     for name in
         select.appservices.iter().filter(|name| !inventory.synapse.appservices.contains_key(&name.value))
     {
-        let summary = format!("worker {pool:?} selects appservice {:?}, which the inventory does not have", name.value);
+        let summary =
+            format!("worker {pool:?} selects appservice {:?}, which the inventory does not have", name.value);
         let known: Vec<&str> = inventory.synapse.appservices.keys().map(String::as_str).collect();
         let help = match known.as_slice() {
             [] => format!("add it under synapse: appservices: {{{}: {{file: …}}}}", name.value),

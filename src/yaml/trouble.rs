@@ -175,10 +175,18 @@ fn number(text: &str, first: &str) -> Option<String> {
     }
     match resolve(&plain) {
         Ok(Kind::Int(number)) => Some(number.to_string()),
-        _ => {
-            plain.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| format!("{number:?}"))
-        }
+        _ => plain.parse::<f64>().ok().filter(|number| number.is_finite()).map(float),
     }
+}
+
+/// A number as YAML 1.1 reads it too: with a point, and with a sign in its exponent (PyYAML's
+/// resolver.py).
+fn float(number: f64) -> String {
+    let text = format!("{number:?}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let point = if digits.contains('.') { "" } else { ".0" };
+    let sign = if exponent.starts_with('-') { "" } else { "+" };
+    format!("{digits}{point}e{sign}{exponent}")
 }
 
 fn article(kind: &str) -> String {

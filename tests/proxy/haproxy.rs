@@ -169,16 +169,20 @@ fn behind_another_proxy_its_word_counts_and_nobody_elses() {
     if !has(ProxyKind::Haproxy) {
         return;
     }
-    let ask = |trusted: &str| {
+    let ask = |trusted: &str, headers: &[&str]| {
         let mut topology = mixed();
         topology.proxy.as_mut().unwrap().trusted_proxies = vec![trusted.to_owned(), "fd00::/8".to_owned()];
         let proxy = start(ProxyKind::Haproxy, topology);
-        let headers = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https"];
-        let answer = proxy.client().ask("GET", "/_matrix/client/v3/login", &headers, 0);
+        let answer = proxy.client().ask("GET", "/_matrix/client/v3/login", headers, 0);
         ["X-Forwarded-For", "X-Forwarded-Proto"].map(|name| answer.field(name).unwrap().to_owned())
     };
-    assert_eq!(ask("127.0.0.0/8"), ["203.0.113.9", "https"]);
-    assert_eq!(ask("10.0.0.0/8"), ["127.0.0.1", "http"]);
+    let (client, scheme) = ("X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https");
+    assert_eq!(ask("127.0.0.0/8", &[client, scheme]), ["203.0.113.9", "https"]);
+    assert_eq!(ask("127.0.0.0/8", &[client, "X-Forwarded-Proto: http"]), ["203.0.113.9", "http"]);
+    assert_eq!(ask("10.0.0.0/8", &[client, scheme]), ["127.0.0.1", "http"]);
+    // Who terminates TLS and says nothing of it: as Synapse would take it.
+    assert_eq!(ask("127.0.0.0/8", &[client]), ["203.0.113.9", "https"]);
+    assert_eq!(ask("10.0.0.0/8", &[client]), ["127.0.0.1", "http"]);
 }
 
 /// Main takes over only where the route says that it can.

@@ -167,9 +167,9 @@ fn one_host_speaks_over_loopback_and_several_over_internal_addresses() {
     assert_eq!(instance(&three, "sync").address, "127.0.0.1");
     assert_eq!(instance(&three, "sync2").address, "fd00:8::2");
     assert!(three.upstreams["sync.user"].servers[1].address.starts_with("[fd00:8::2]:"));
-    assert_eq!(three.postgresql.binds, ["127.0.0.1", "10.8.0.1"]);
-    assert_eq!(three.postgresql.peers, ["10.8.0.1", "fd00:8::2", "10.8.0.3"]);
-    assert_eq!(three.shared_config["instance_map"]["main"]["host"], "10.8.0.1");
+    assert_eq!(three.postgresql.binds, ["127.0.0.1", "fd00:8::1"]);
+    assert_eq!(three.postgresql.peers, ["fd00:8::1", "fd00:8::2", "fd00:8::3"]);
+    assert_eq!(three.shared_config["instance_map"]["main"]["host"], "fd00:8::1");
 
     // Synapse on one host, the proxy on another: only the client listeners leave loopback.
     let apart = two().pool("w on hs1 handles sync writes events").with(|inventory| {

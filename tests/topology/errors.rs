@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 use synprov::diagnostic::{Severity, Span, Spanned};
-use synprov::inventory::{Datastore, External, Lock};
+use synprov::inventory::{Datastore, External, Lock, Mas};
 use synprov::topology::resolve;
 
 use crate::site::{Site, config};
@@ -338,6 +338,54 @@ fn an_external_datastore_on_loopback_is_each_hosts_own() {
             ),
         );
     }
+}
+
+/// `mas.endpoint`, a route, an external store: what listens there keeps its port.
+#[test]
+fn ports_of_programs_that_the_inventory_names() {
+    let mas = |site: Site, endpoint: &str| {
+        let at = |text: &str| Spanned::new(text.to_owned(), Span { line: 99, column: 1, length: 1 });
+        let (endpoint, secret) = (at(endpoint), at("mas"));
+        let mas = Mas { span: endpoint.span, endpoint, secret, force_http2: false, networks: Vec::new() };
+        site.with(|inventory| inventory.mas = Some(mas))
+    };
+    let lock = Lock {
+        ports: IndexMap::from([("a".to_owned(), IndexMap::from([("client".to_owned(), 8081)]))]),
+        ..Lock::default()
+    };
+    let port = |site: &Site, lock: &Lock| crate::instance(&crate::resolved(site, lock).0, "a").client_port;
+    for endpoint in ["http://127.0.0.1:8081", "http://localhost:8081/"] {
+        let site = Site::new().pool("a on hs1 handles sync").with(|inventory| {
+            // Where it calls from, if the endpoint is a name.
+            inventory.proxy = None;
+        });
+        let site = mas(site, endpoint);
+        assert_eq!(port(&site, &Lock::default()), Some(8082), "{endpoint}");
+        check_with(
+            &site,
+            &lock,
+            r#"
+        error: port 8081 of mas.endpoint is taken by "a" on host "hs1"
+          let the other program listen on another port, or delete the line `client: 8081` of "a" from inventory.lock
+        "#,
+        );
+    }
+    let other = mas(Site::new().pool("a on hs1 handles sync"), "http://192.0.2.10:8081");
+    assert_eq!(port(&other, &Lock::default()), Some(8082));
+    check_with(
+        &other,
+        &lock,
+        r#"
+        warning: port 8081 of mas.endpoint is that of "a" on host "hs1" on another address
+          right if the other program listens on its address alone; else let it listen on another port, or delete the line `client: 8081` of "a" from inventory.lock
+        "#,
+    );
+    // On another host it is nobody's business, but for who has no port yet.
+    let apart = mas(two().pool("a on hs1 handles sync"), "http://10.0.0.2:8081");
+    assert_eq!(port(&apart, &lock), Some(8081));
+    assert_eq!(port(&apart, &Lock::default()), Some(8082));
+    let elsewhere = mas(two().pool("a on hs1 handles sync"), "http://10.0.0.9:8081");
+    assert_eq!(port(&elsewhere, &Lock::default()), Some(8081));
 }
 
 #[test]

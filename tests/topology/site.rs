@@ -52,6 +52,7 @@ impl Site {
                 hosts: vec![at("hs1")],
                 kind: Spanned::new(ProxyKind::Nginx, Span::default()),
                 tls: Tls::None,
+                tls_at: None,
                 trusted_proxies: Vec::new(),
                 admin: Vec::new(),
                 server_names: Vec::new(),
@@ -171,12 +172,12 @@ pub fn one_host() -> Site {
         })
 }
 
-/// The example of the design: three hosts, one of them IPv6 inside.
+/// The example of the design: three hosts, IPv6 inside.
 pub fn three_hosts() -> Site {
     Site::new()
-        .host("hs1", "192.0.2.10", Some("10.8.0.1"))
+        .host("hs1", "192.0.2.10", Some("fd00:8::1"))
         .host("hs2", "hs2.example.org", Some("fd00:8::2"))
-        .host("hs3", "10.8.0.3", None)
+        .host("hs3", "fd00:8::3", None)
         .pool("sync on hs1:1 hs2:3 handles sync")
         .pool("initial_sync on hs2 handles initial_sync")
         .pool("bridge on hs1 handles event_sending")

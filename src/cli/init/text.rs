@@ -13,7 +13,7 @@ pub fn text(answers: &Answers, preset: &Preset, path: &str) -> String {
     let _ = head(&mut out, answers, preset, path);
     let _ = hosts(&mut out, answers);
     let _ = synapse(&mut out, answers);
-    let _ = front(&mut out, answers);
+    let _ = front(&mut out, answers, preset);
     let _ = workers(&mut out, answers, preset);
     out
 }
@@ -96,12 +96,16 @@ fn synapse(out: &mut String, answers: &Answers) -> std::fmt::Result {
     writeln!(out, "  #   secrets: {{smtp: env:SMTP_PASSWORD}}\n")
 }
 
-fn front(out: &mut String, answers: &Answers) -> std::fmt::Result {
+fn front(out: &mut String, answers: &Answers, preset: &Preset) -> std::fmt::Result {
     let host = answers.hosts.first().map_or("hs1", |host| host.name.as_str());
     writeln!(out, "postgresql: {{host: {host}}}   # or {{external: {{host: …, password: {{secret: …}}}}}}")?;
     writeln!(out, "redis: {{host: {host}}}")?;
     writeln!(out, "main: {{host: {host}}}\n")?;
     writeln!(out, "proxy:\n  host: {host}\n  kind: nginx")?;
+    if preset.pools.iter().flat_map(|pool| &pool.handles).any(|word| word == "admin") {
+        // Without it nobody may ask, and the pool has nothing to do.
+        writeln!(out, "  admin: {{from: [127.0.0.1]}}    # <- who may ask the admin API, through the proxy")?;
+    }
     match &answers.tls {
         Tls::Files { certificate, key } => {
             writeln!(out, "  tls:                          # <- files on {host}; synprov never writes them")?;

@@ -167,6 +167,10 @@ fn client(site: &mut Section, proxy: &ProxyNode) {
             site.line(&["acl", "trusted", "src", "-m", "ip", "--", network]);
         }
         site.plain("http-request set-var(txn.proto) req.fhdr(x-forwarded-proto) if trusted");
+        if proxy.tls == Tls::None {
+            site.comment("A proxy in front that says nothing has the certificate; Synapse assumes the same.")
+                .plain("http-request set-var(txn.proto) str(https) if trusted !{ req.fhdr(x-forwarded-proto) -m found }");
+        }
         for hop in 1..=HOPS {
             site.line(&[
                 "http-request",

@@ -7,7 +7,7 @@
 use super::location::{Locations, headers};
 use super::routing::{Routing, closed};
 use super::{Directive, balance, block, comment, gate, line, server};
-use crate::inventory::ProxyKind;
+use crate::inventory::{ProxyKind, Tls};
 use crate::topology::{MAIN, ProxyNode, Server, Topology, Upstream};
 
 /// Path and directives of every file, in the order in which a reader wants them.
@@ -110,19 +110,25 @@ pub(in crate::modules) fn main(topology: &Topology) -> Result<Upstream, String> 
     })
 }
 
-/// Which scheme the client used, when another proxy may know better.
+/// Which scheme the client used, when another proxy may know better. If that says nothing and we have no
+/// certificate, it has: Synapse, too, takes a request without X-Forwarded-Proto for https (http/site.py).
 fn forwarded(proxy: &ProxyNode, prefix: &str) -> Vec<Directive> {
     if proxy.trusted_proxies.is_empty() {
         return Vec::new();
     }
     let mut trusted = vec![line("default", &["0"])];
     trusted.extend(proxy.trusted_proxies.iter().map(|network| line(network, &["1"])));
+    let mut schemes =
+        vec![line("default", &["$scheme"]), line("1:https", &["https"]), line("1:http", &["http"])];
+    if proxy.tls == Tls::None {
+        schemes.push(line("1:", &["https"]));
+    }
     vec![
         block("geo", &["$realip_remote_addr", &format!("${prefix}_trusted")], trusted),
         block(
             "map",
             &[&format!("${prefix}_trusted:$http_x_forwarded_proto"), &format!("${prefix}_scheme")],
-            vec![line("default", &["$scheme"]), line("1:https", &["https"]), line("1:http", &["http"])],
+            schemes,
         ),
     ]
 }

@@ -211,20 +211,25 @@ fn behind_another_proxy_its_word_counts_and_nobody_elses() {
     if !has(ProxyKind::Nginx) {
         return;
     }
-    let ask = |trusted: &str| {
+    let ask = |trusted: &str, headers: &[&str]| {
         let mut topology = interleaved();
         topology.proxy.as_mut().unwrap().trusted_proxies = vec![trusted.to_owned(), "fd00::/8".to_owned()];
         let nginx = started(topology);
         let mut client = nginx.client();
-        let headers = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https"];
-        let body = client.ask("GET", "/_matrix/client/v3/login", &headers, 0);
+        let body = client.ask("GET", "/_matrix/client/v3/login", headers, 0);
         (
             body.field("X-Forwarded-For").unwrap().to_owned(),
             body.field("X-Forwarded-Proto").unwrap().to_owned(),
         )
     };
-    assert_eq!(ask("127.0.0.0/8"), ("203.0.113.9".to_owned(), "https".to_owned()));
-    assert_eq!(ask("10.0.0.0/8"), ("127.0.0.1".to_owned(), "http".to_owned()));
+    let (client, scheme) = ("X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https");
+    let told = |client: &str, scheme: &str| (client.to_owned(), scheme.to_owned());
+    assert_eq!(ask("127.0.0.0/8", &[client, scheme]), told("203.0.113.9", "https"));
+    assert_eq!(ask("127.0.0.0/8", &[client, "X-Forwarded-Proto: http"]), told("203.0.113.9", "http"));
+    assert_eq!(ask("10.0.0.0/8", &[client, scheme]), told("127.0.0.1", "http"));
+    // Who terminates TLS and says nothing of it: as Synapse would take it.
+    assert_eq!(ask("127.0.0.0/8", &[client]), told("203.0.113.9", "https"));
+    assert_eq!(ask("10.0.0.0/8", &[client]), told("127.0.0.1", "http"));
 }
 
 #[test]
