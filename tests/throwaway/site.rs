@@ -120,7 +120,9 @@ impl Site {
 
     /// The program with these arguments, to be run beside the inventory.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_synprov"));
+        // Whoever runs the tests may have signals ignored (nohup).
+        let mut command = Command::new("env");
+        command.args(["--default-signal", env!("CARGO_BIN_EXE_synprov")]);
         command.args(arguments).current_dir(&self.directory).stdin(Stdio::null());
         command.env_remove("SYNPROV_INVENTORY").env_remove("SYNPROV_MODULES");
         command.env("XDG_STATE_HOME", self.kept()).envs(&*self.environment.borrow());

@@ -99,7 +99,9 @@ struct Running {
 fn begin(words: &[&str], sites: &[&Site]) -> Running {
     let home = tempfile::tempdir().unwrap();
     let file = |name: &str| std::fs::File::create(home.path().join(name)).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_synprov"))
+    // Whoever runs the tests may have signals ignored (nohup, a shell's background).
+    let child = Command::new("env")
+        .args(["--default-signal", env!("CARGO_BIN_EXE_synprov")])
         .args(words)
         .args(sites.iter().map(|site| site.inventory()))
         .env("HOME", home.path())
@@ -126,7 +128,17 @@ impl Running {
 
     /// Exit status or signal, and all that was said.
     fn ends(mut self) -> (Option<i32>, Option<i32>, String, tempfile::TempDir) {
-        let status = self.child.wait().unwrap();
+        let until = Instant::now() + Duration::from_secs(100);
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() > until => {
+                    self.child.kill().unwrap();
+                    panic!("it does not end: {}{}", self.said("out"), self.said("err"));
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
         (status.code(), status.signal(), self.said("out") + &self.said("err"), self.home)
     }
 }
