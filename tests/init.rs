@@ -190,7 +190,10 @@ fn answers_that_make_no_inventory_are_explained_and_write_nothing() {
         (&["--server-name", "a.org", "--certificate", "relative.pem", "--key", "/k"], "not absolute"),
         (&["--server-name", "a.org\n  x: y"], "no Matrix server name"),
     ] {
-        init(directory.path()).args(words).assert().code(1).stdout("").stderr(predicate::str::contains(said));
+        let explained = predicate::str::contains(said)
+            .and(predicate::str::contains("inventory.yaml, not written:"))
+            .and(predicate::str::contains("--host NAME=ADDRESS,INTERNAL_ADDRESS"));
+        init(directory.path()).args(words).assert().code(1).stdout("").stderr(explained);
     }
     for words in [
         &[][..],

@@ -4,6 +4,7 @@
 mod against_host;
 mod apply;
 mod become_password;
+mod beside;
 mod build_data;
 mod check;
 mod clock;

@@ -1,13 +1,10 @@
 //! `hosts:`, one machine each.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv4Addr};
-
-use base64::Engine as _;
 use indexmap::IndexMap;
 
+use super::addresses::{is_jump_host, reachable, same_twice};
 use super::decode::{Found, Section, choose, entries, text};
+use super::host_key::key_line;
 use super::names;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::yaml::{Kind, Node};
@@ -81,10 +78,6 @@ const KEYS: &[&str] = &[
     "retired",
     "lost",
 ];
-
-/// Algorithms of `host_key:` (OpenSSH's names; certificates and the retired ssh-dss are not among them).
-const KEY_TYPES: &[&str] =
-    &["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
 
 /// All hosts; `None` if one of them is not understood, because everything else refers to them.
 pub(super) fn hosts(node: &Node, at: Span, found: &mut Found) -> Option<IndexMap<String, Host>> {
@@ -169,25 +162,6 @@ fn jump(section: &Section<'_>, found: &mut Found) -> Vec<Spanned<String>> {
     hosts
 }
 
-/// Whether `text` is `[USER@]HOST[:PORT]`. It stands in command lines of ssh, so only what an address holds may be
-/// there.
-pub fn is_jump_host(text: &str) -> bool {
-    let (user, host) = text.split_once('@').unwrap_or(("_", text));
-    let part = |text: &str, more: &str| {
-        !text.is_empty()
-            && !text.starts_with('-')
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c) || more.contains(c))
-    };
-    // An IPv6 literal has colons of its own, and a port only behind brackets.
-    let port = match host.rsplit_once(']') {
-        Some((_, rest)) => rest.strip_prefix(':'),
-        None => host.split_once(':').map(|(_, port)| port).filter(|port| !port.contains(':')),
-    };
-    part(user, "")
-        && part(host, ":[]")
-        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
-}
-
 /// How the user becomes root: a boolean, or the program's name.
 fn becomes(section: &Section<'_>, found: &mut Found) -> Become {
     match section.entry("become") {
@@ -242,39 +216,6 @@ fn identity_files(section: &Section<'_>, found: &mut Found) -> Vec<String> {
     files.into_iter().map(|file| file.value).collect()
 }
 
-/// An IP literal that another host can connect to: names may resolve differently on each host.
-fn reachable(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
-    let problem = match value.value.parse::<IpAddr>() {
-        Err(_) => Some((
-            "is no IP address",
-            "write the address itself, IPv4 or IPv6: names may resolve differently on each host",
-        )),
-        Ok(ip) if ip.is_loopback() => Some((
-            "is a loopback address",
-            "other hosts cannot reach it; with one host leave internal_address out",
-        )),
-        Ok(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some() => Some((
-            "is an IPv4 address in the form of an IPv6 one",
-            "write what stands behind ::ffff:, which is what the other hosts connect to",
-        )),
-        // fe80::/10 is on every link (RFC 4291 section 2.5.6): which one is meant cannot be said here.
-        Ok(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Some((
-            "is a link-local address",
-            "it means nothing without an interface: write an address of a private network or VPN",
-        )),
-        Ok(ip) if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) => {
-            Some(("is not the address of one host", "write the host's own address in the private network"))
-        }
-        Ok(_) => None,
-    };
-    if let Some((problem, help)) = problem {
-        found.push(
-            Diagnostic::error(value.span, format!("\"internal_address\" in {what} {problem}")).help(help),
-        );
-    }
-    problem.is_none()
-}
-
 /// A POSIX login name: it stands in SSH's and sudo's protocol and in shell words.
 fn login(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
     let text = value.value.as_str();
@@ -288,80 +229,4 @@ fn login(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
         );
     }
     good
-}
-
-/// `TYPE BASE64` as in known_hosts, the type inside the key agreeing with the one in front.
-fn key_line(value: &Spanned<String>, what: &str, found: &mut Found) -> bool {
-    let mut words = value.value.split_ascii_whitespace();
-    let (kind, blob) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let problem = if value.value.starts_with("SHA256:") || value.value.starts_with("MD5:") {
-        Some("is a fingerprint, not the key")
-    } else if !KEY_TYPES.contains(&kind) {
-        Some("does not begin with a key type")
-    } else {
-        let inner = base64::engine::general_purpose::STANDARD
-            .decode(blob)
-            .ok()
-            .and_then(|bytes| strings(&bytes))
-            .filter(|strings| strings.len() > 1 && strings[0] == kind.as_bytes())
-            // The one type with a fixed size: a key cut short is caught.
-            .filter(|strings| kind != "ssh-ed25519" || (strings.len() == 2 && strings[1].len() == 32));
-        inner.is_none().then_some("is not a whole key")
-    };
-    if let Some(problem) = problem {
-        found.push(
-            Diagnostic::error(value.span, format!("\"host_key\" in {what} {problem}"))
-                .help("write the line of /etc/ssh/ssh_host_ed25519_key.pub on the host: ssh-ed25519 AAAA…"),
-        );
-    }
-    problem.is_none()
-}
-
-/// The length-prefixed strings that a public key consists of (RFC 4251 section 5).
-fn strings(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut strings = Vec::new();
-    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
-        let (string, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-        strings.push(string.to_vec());
-        bytes = rest;
-    }
-    bytes.is_empty().then_some(strings)
-}
-
-/// The same machine under two names would be changed by two plans at once.
-fn same_twice(hosts: &IndexMap<String, Host>, found: &mut Found) {
-    let mut seen: HashMap<(&str, String), (&str, Span)> = HashMap::new();
-    for (name, host) in hosts.iter().filter(|(_, host)| !host.lost) {
-        let ssh = (format!("{} {}", same(&host.address.value), host.port.unwrap_or(22)), host.address.span);
-        let internal = host.internal_address.as_ref().map(|address| (same(&address.value), address.span));
-        for (which, (value, span)) in [("address", Some(ssh)), ("internal_address", internal)]
-            .into_iter()
-            .filter_map(|(w, v)| Some((w, v?)))
-        {
-            match seen.entry((which, value)) {
-                Entry::Occupied(other) => {
-                    let (other, there) = *other.get();
-                    found.push(
-                        Diagnostic::error(
-                            span,
-                            format!("hosts \"{other}\" and \"{name}\" have the same {which}"),
-                        )
-                        .related(there, format!("{which} of \"{other}\""))
-                        .help("one machine has one entry; pools may share it"),
-                    );
-                }
-                Entry::Vacant(place) => {
-                    place.insert((name, span));
-                }
-            }
-        }
-    }
-}
-
-/// One spelling of an address: `2001:db8:0::1` is `2001:db8::1`, and names have no capitals.
-fn same(address: &str) -> String {
-    match address.parse::<IpAddr>() {
-        Ok(ip) => ip.to_canonical().to_string(),
-        Err(_) => address.to_ascii_lowercase(),
-    }
 }

@@ -11,10 +11,12 @@ pub mod lock;
 pub mod registration;
 pub mod words;
 
+mod addresses;
 mod config;
 mod datastore;
 mod decode;
 mod host;
+mod host_key;
 mod install;
 mod limits;
 mod listeners;
@@ -42,9 +44,10 @@ use indexmap::IndexMap;
 
 use crate::diagnostic::Spanned;
 
+pub use addresses::is_jump_host;
 pub use config::ConfigMap;
 pub use datastore::{Datastore, External};
-pub use host::{Become, Host, Means, is_jump_host};
+pub use host::{Become, Host, Means};
 pub use install::Install;
 pub use limits::Limits;
 pub use listeners::{ExtraListener, ListenerKind, Metrics};

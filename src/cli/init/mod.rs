@@ -230,11 +230,16 @@ fn write(answers: Answers, path: &str, output: &Output) -> Result<String, Exit> 
     if let Some(inventory) = &inventory {
         found.extend(topology::resolve(inventory, &Lock::default()).diagnostics);
     }
+    let refused = found.iter().any(|found| found.severity == Severity::Error);
     if !found.is_empty() {
-        output.talk(&diagnostic::text(&found, path, &text, output.color_talk));
+        // A file of this name may be there, with other lines.
+        let name = if refused { format!("{path}, not written") } else { path.to_owned() };
+        output.talk(&diagnostic::text(&found, &name, &text, output.color_talk));
     }
-    if found.iter().any(|found| found.severity == Severity::Error) {
-        output.error("these answers make no valid inventory: nothing was written", None);
+    if refused {
+        let help = "give other answers; hosts that reach each other by another address than you do: \
+                    --host NAME=ADDRESS,INTERNAL_ADDRESS";
+        output.error("these answers make no valid inventory: nothing was written", Some(help));
         return Err(Exit::Error);
     }
     Ok(text)
