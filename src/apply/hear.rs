@@ -1,8 +1,8 @@
 //! What hosts report, taken into the run: judged where it says more than that something is done.
 
 use super::ledger::Seen;
+use super::news::News;
 use super::run::{Run, State};
-use super::session::News;
 use super::supply::WHEELS;
 use super::{Observer, Outcome};
 use crate::plan::step::Action;

@@ -11,6 +11,7 @@ mod frame;
 mod hear;
 pub mod kept;
 pub mod ledger;
+mod news;
 pub mod quote;
 mod records;
 mod routed;
@@ -38,8 +39,9 @@ pub use back::WayBack;
 use back::{Back, is_due};
 use former::Understand;
 use kept::Keeps;
+use news::News;
 use run::Run;
-use session::{News, Order};
+use session::Order;
 use sessions::Sessions;
 pub use wheels::Wheelhouse;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::frame::Frame;
 use super::kept::{Keeps, Next};
+use super::news::News;
 use super::run::Run;
-use super::session::News;
 use super::{Job, Observer};
 use crate::facts::{HostError, generation};
 use crate::resource::Body;

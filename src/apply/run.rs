@@ -12,7 +12,8 @@ use indexmap::IndexMap;
 
 use super::frame::{Frame, Lane};
 use super::ledger::Ledger;
-use super::session::{News, Order};
+use super::news::News;
+use super::session::Order;
 use super::supply::WHEELS;
 use super::wheels::{Shipment, Stock};
 use super::{Job, Observer, Outcome, Report};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 
-use super::session::{self, News, Order};
+use super::news::News;
+use super::session::{self, Order};
 use super::{Job, Observer, Reconnect};
 use crate::facts::generation::Wanted;
 use crate::facts::request::{Also, Mode, request};
