@@ -11,12 +11,12 @@ use crate::wire::{Cut, Harm, Way};
 /// Bytes after which the connection is closed: in the greeting, the key exchange, the log-in, the facts script, the
 /// apply script, and close together in the steps. What is more than an apply needs is never reached: it succeeds.
 const UP: [u64; 18] = [
-    0, 900, 12_000, 40_000, 60_000, 84_000, 92_000, 97_000, 98_000, 99_000, 100_000, 102_000, 105_000,
-    110_000, 115_000, 118_000, 120_000, 122_000,
+    0, 900, 12_000, 40_000, 60_000, 84_000, 92_000, 98_000, 102_000, 110_000, 118_000, 122_000, 130_000,
+    145_000, 160_000, 175_000, 190_000, 203_000,
 ];
 const DOWN: [u64; 16] = [
-    0, 1_500, 20_000, 39_000, 60_000, 80_000, 85_000, 90_000, 100_000, 120_000, 150_000, 180_000, 210_000,
-    230_000, 240_000, 248_000,
+    0, 1_500, 20_000, 39_000, 60_000, 80_000, 90_000, 100_000, 120_000, 140_000, 160_000, 180_000, 200_000,
+    210_000, 215_000, 218_000,
 ];
 
 fn cut(host: &'static str, way: Way, bytes: u64, harm: Harm) -> Fault {
