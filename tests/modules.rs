@@ -65,6 +65,13 @@ fn screen(resources: &[Resource]) -> String {
 }
 
 #[test]
+fn an_environment_that_is_not_ours_may_be_the_root() {
+    let mut topology = one_host();
+    topology.venv.path = topology.root.clone();
+    assert!(expand(&Modules::builtin(), &topology).is_ok());
+}
+
+#[test]
 fn one_host_in_full() {
     insta::assert_snapshot!(screen(&expand(&Modules::builtin(), &one_host()).unwrap()));
 }

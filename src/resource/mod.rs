@@ -302,13 +302,11 @@ impl Body {
         }
     }
 
-    /// The path that it alone has on a host. Directives of one file are many.
+    /// The path that it alone has on a host. Directives of one file are many; a Python environment that is not ours may
+    /// be the root itself.
     pub fn path(&self) -> Option<&str> {
         match self {
-            Body::Directory { path, .. }
-            | Body::File { path, .. }
-            | Body::Secret { path, .. }
-            | Body::Venv { path, .. } => Some(path),
+            Body::Directory { path, .. } | Body::File { path, .. } | Body::Secret { path, .. } => Some(path),
             _ => None,
         }
     }
