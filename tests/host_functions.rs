@@ -722,7 +722,7 @@ fn no_beat_falls_into_what_a_probe_says() {
     let scratch = Scratch::new("beats");
     let (ok, said) = scratch.run(
         r#"take_lock() { exec {lock}< run {records}< run; }; prepare_state() { :; }; read_digests() { :; }; read_record() { :; }
-        read_request() { :; }; sleep() { command sleep 0.02; }; probe() { printf half; command sleep 0.3; printf 'whole\n'; }
+        is_fit() { :; }; read_request() { :; }; sleep() { command sleep 0.02; }; probe() { printf half; command sleep 0.3; printf 'whole\n'; }
         { command sleep 0.6; printf 'probe 1\nx'; command sleep 0.6; } | serve"#,
     );
     let beats = said.lines().filter(|line| *line == "beat").count();
@@ -730,6 +730,44 @@ fn no_beat_falls_into_what_a_probe_says() {
     assert!(ok && probes == 2 && beats > 4 && said.lines().count() == beats + probes, "{said}");
     // They go on after the second one.
     assert!(said.ends_with("beat\n"), "{said}");
+}
+
+#[test]
+fn a_host_that_was_locked_for_nothing_keeps_nothing() {
+    for (orders, kept) in [("", false), ("beat\nquit\n", false), ("step 1 1 0\n:quit\n", true)] {
+        let scratch = Scratch::new("unused");
+        std::fs::write(scratch.path("before"), "").unwrap();
+        let (ok, said) = scratch.run(&format!(
+            r#"take_lock() {{ exec {{lock}}< run {{records}}< run; }}; is_fit() {{ :; }}; read_digests() {{ :; }}
+            read_record() {{ :; }}; probe() {{ :; }}; rm -rf "$state"; state=$PWD/all/one
+            prepare_state() {{ mkdir -p "$state" && echo salt > "$state/salt"; }}
+            printf '{orders}' | serve"#
+        ));
+        assert!(ok, "{said}");
+        assert_eq!(scratch.path("all/one/salt").exists(), kept, "{orders:?}: {said}");
+        assert_eq!(scratch.path("all").exists(), kept, "{orders:?}: {said}");
+    }
+}
+
+#[test]
+fn what_was_there_before_stays_though_nothing_was_ordered() {
+    let scratch = Scratch::new("used");
+    let (ok, said) = scratch.run(
+        r#"take_lock() { exec {lock}< run {records}< run; }; is_fit() { :; }; read_digests() { :; }; read_record() { :; }
+        probe() { :; }; prepare_state() { :; }; echo salt > "$state/salt"; serve < /dev/null"#,
+    );
+    assert!(ok && scratch.path("state/salt").exists(), "{said}");
+}
+
+#[test]
+fn a_host_that_is_none_of_ours_answers_and_is_not_locked() {
+    let scratch = Scratch::new("unfit");
+    let (ok, said) = scratch.run(
+        r#"is_fit() { false; }; read_digests() { :; }; read_record() { :; }; probe() { echo facts; }
+        take_lock() { echo locked; }; prepare_state() { echo prepared; }; serve < /dev/null"#,
+    );
+    assert!(ok, "{said}");
+    assert_eq!(said, "facts\n");
 }
 
 /// What fails with half of it written: a disk that is full.

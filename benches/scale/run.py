@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Many hosts at once: synprov against as many parallel `ssh HOST true`, on throwaway hosts with systemd and sshd.
 
-    run.py [--hosts 200] [--forks 32] [--rounds 5] [--out DIRECTORY] [--keep]
+    run.py [--hosts 200] [--forks 32] [--rounds 5] [--phases each,one] [--out DIRECTORY] [--keep]
 
 Each host has a deployment of its own (an inventory, a main process, a worker, its files and units), all of them named
 in one run; then all hosts are one deployment with a worker on each. What is measured is synprov, so a small program
@@ -226,8 +226,10 @@ def main():
     parser.add_argument("--forks", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target/bench/scale")
+    parser.add_argument("--phases", default="each,one", help="a deployment a host, all hosts as one deployment")
     parser.add_argument("--keep", action="store_true", help="leave the hosts running")
     arguments = parser.parse_args()
+    phases = arguments.phases.split(",")
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     venv, image = environment(out)
@@ -246,24 +248,27 @@ def main():
         forks, at_once = ["--forks", arguments.forks], ["--at-once", min(arguments.forks, 8)]
         quick = ["--locked", "--detailed-exitcode"]
         each = inventories(bench.site, hosts, "10K")
-        note("a first apply, a deployment a host", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, *at_once, *each)))
-        several = {
-            "`ssh HOST true`": bench.ssh(),
-            "`synprov plan`, a deployment a host": bench.ours("plan", *quick, *forks, *each),
-            "`synprov drift`, a deployment a host": bench.ours("drift", *forks, *each),
-        }
-        turns(several, arguments.rounds, bench, note)
-        inventories(bench.site, hosts, "11K")
-        note("an apply that changes a file of each, a deployment a host", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, *at_once, *each)))
-        note("a first apply, one deployment", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, "all.yaml")))
-        one = {
-            "`ssh HOST true`, again": bench.ssh(),
-            "`synprov plan`, one deployment": bench.ours("plan", *quick, *forks, "all.yaml"),
-            "`synprov drift`, one deployment": bench.ours("drift", *forks, "all.yaml"),
-        }
-        turns(one, arguments.rounds, bench, note)
-        inventories(bench.site, hosts, "12K")
-        note("an apply that changes a file of each, one deployment", bench.measure(bench.ours("apply", "--yes", "--diff", "none", *forks, "all.yaml")))
+        apply = bench.ours("apply", "--yes", "--diff", "none", *forks)
+        if "each" in phases:
+            note("a first apply, a deployment a host", bench.measure([*apply, *at_once, *each]))
+            several = {
+                "`ssh HOST true`": bench.ssh(),
+                "`synprov plan`, a deployment a host": bench.ours("plan", *quick, *forks, *each),
+                "`synprov drift`, a deployment a host": bench.ours("drift", *forks, *each),
+            }
+            turns(several, arguments.rounds, bench, note)
+            inventories(bench.site, hosts, "11K")
+            note("an apply that changes a file of each, a deployment a host", bench.measure([*apply, *at_once, *each]))
+        if "one" in phases:
+            note("a first apply, one deployment", bench.measure([*apply, "all.yaml"]))
+            one = {
+                "`ssh HOST true`, beside one deployment": bench.ssh(),
+                "`synprov plan`, one deployment": bench.ours("plan", *quick, *forks, "all.yaml"),
+                "`synprov drift`, one deployment": bench.ours("drift", *forks, "all.yaml"),
+            }
+            turns(one, arguments.rounds, bench, note)
+            inventories(bench.site, hosts, "12K")
+            note("an apply that changes a file of each, one deployment", bench.measure([*apply, "all.yaml"]))
     finally:
         if not arguments.keep:
             hosts.remove()

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -65,15 +64,13 @@ pub(super) fn is_due(report: &Report, plan: &Plan) -> bool {
 }
 
 /// Everything the way back is gone with.
-pub(super) struct Back<'a, 'scope, 'env> {
+pub(super) struct Back<'a> {
     pub job: &'a Job<'a>,
     /// Opens those again that were lost.
-    pub sessions: &'a Sessions<'scope, 'env, 'a>,
-    pub hosts: &'a mut IndexMap<String, Sender<Order>>,
-    pub news: &'a Receiver<(String, News)>,
+    pub sessions: &'a mut Sessions,
 }
 
-impl Back<'_, '_, '_> {
+impl Back<'_> {
     /// Goes it. `facts` are those under the lock, before anything was done.
     pub(super) fn go(
         mut self,
@@ -142,7 +139,7 @@ impl Back<'_, '_, '_> {
             targeted: None,
             ..*job
         };
-        let done = Run::new(&back, &plan, &facts, self.hosts).run(self.news, observer);
+        let done = Run::new(&back, &plan, &facts, &self.sessions.hosts).run(&self.sessions.news, observer);
         if !done.succeeded() {
             let reasons = done.host_errors.iter().map(|(host, error)| format!("{host}: {}", error.summary));
             return Err((reasons.collect(), done.outcomes));
@@ -162,7 +159,7 @@ impl Back<'_, '_, '_> {
     ) -> Vec<String> {
         let mut asked = 0;
         // Who was said to be lost answers nothing, though an order may still be taken.
-        for (host, orders) in self.hosts.iter().filter(|(host, _)| !lost.contains(host)) {
+        for (host, orders) in self.sessions.hosts.iter().filter(|(host, _)| !lost.contains(host)) {
             let mut frame = Frame::default();
             let mut any = false;
             for (step, _) in report
@@ -191,7 +188,7 @@ impl Back<'_, '_, '_> {
             _ => Ok(false),
         });
         let ended = ended.err().into_iter().flatten().map(|(host, _)| host);
-        ended.filter(|host| self.hosts.contains_key(host)).collect()
+        ended.filter(|host| self.sessions.hosts.contains_key(host)).collect()
     }
 
     /// Nothing differs any more, and every service is ready.
@@ -222,7 +219,7 @@ impl Back<'_, '_, '_> {
     ) -> Result<IndexMap<String, HostFacts>, Vec<String>> {
         let mut opened = BTreeSet::new();
         loop {
-            self.hosts.extend(self.sessions.reopen(&lost, before, self.news, observer)?);
+            self.sessions.reopen(&lost, before, self.job.interrupts, observer)?;
             opened.extend(lost);
             let errors = match self.probe(former) {
                 Ok(facts) => return Ok(facts),
@@ -239,7 +236,7 @@ impl Back<'_, '_, '_> {
     /// Asks every host, for what `former` wants there.
     fn probe(&self, former: &Former) -> Result<IndexMap<String, HostFacts>, Errors> {
         let mut gone = Errors::new();
-        for (host, orders) in &*self.hosts {
+        for (host, orders) in &self.sessions.hosts {
             let here: Vec<&Resource> =
                 former.resources.iter().filter(|one| &one.address.host == host).collect();
             let (server_name, nonce) = (&self.job.topology.server_name, self.job.nonce);
@@ -249,7 +246,7 @@ impl Back<'_, '_, '_> {
             }
         }
         let mut found = BTreeMap::new();
-        let heard = self.until(self.hosts.len() - gone.len(), |host, item| match item {
+        let heard = self.until(self.sessions.hosts.len() - gone.len(), |host, item| match item {
             // Why it is gone may be said only now.
             _ if gone.iter().any(|(name, _)| name == host) => Ok(false),
             News::Probed(facts) => {
@@ -263,12 +260,12 @@ impl Back<'_, '_, '_> {
         if !gone.is_empty() {
             return Err(gone);
         }
-        Ok(self.hosts.keys().filter_map(|host| Some((host.clone(), found.remove(host)?))).collect())
+        Ok(self.sessions.hosts.keys().filter_map(|host| Some((host.clone(), found.remove(host)?))).collect())
     }
 
     fn ready(&self, former: &Former, facts: &IndexMap<String, HostFacts>) -> Result<(), Vec<String>> {
         let mut asked = 0;
-        for (host, orders) in self.hosts.iter().filter(|(host, _)| facts.contains_key(*host)) {
+        for (host, orders) in self.sessions.hosts.iter().filter(|(host, _)| facts.contains_key(*host)) {
             let services: Vec<Startable> = former
                 .resources
                 .iter()
@@ -312,7 +309,7 @@ impl Back<'_, '_, '_> {
             if self.interrupted() {
                 return Err(vec![("synprov".to_owned(), "interrupted".to_owned())]);
             }
-            match self.news.recv_timeout(Duration::from_millis(50)) {
+            match self.sessions.news.recv_timeout(Duration::from_millis(50)) {
                 Ok((host, item)) => match take(&host, item) {
                     Ok(counts) => seen += usize::from(counts),
                     Err(error) => errors.push((host, error)),

@@ -1,7 +1,7 @@
 //! What a host is sent in one piece: bash code that calls the functions of `host/*.sh`, and the bytes they need.
 
 use super::quote::shell;
-use crate::facts::generation::KEPT;
+use crate::facts::generation::{KEPT, packed};
 use crate::plan::step::SecretFile;
 use crate::secret::Secret;
 
@@ -52,10 +52,10 @@ impl Frame {
         self.call(["finish", &offset, &length]);
     }
 
-    /// Keeps a generation: its number, and what its files say.
+    /// Keeps a generation: its number, and what its files say, which travels compressed.
     pub fn keep_generation(&mut self, number: u64, files: [&str; 4]) {
         let mut words = vec!["keep_generation".to_owned(), number.to_string(), KEPT.to_string()];
-        files.iter().for_each(|text| words.extend(self.attach(text.as_bytes())));
+        files.iter().for_each(|text| words.extend(self.attach(&packed(text))));
         self.call(words.iter().map(String::as_str));
     }
 

@@ -23,8 +23,8 @@ mod supply;
 mod wheels;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use indexmap::IndexMap;
 
@@ -39,10 +39,8 @@ pub use back::WayBack;
 use back::{Back, is_due};
 use former::Understand;
 use kept::Keeps;
-use news::News;
 use run::Run;
-use session::Order;
-use sessions::Sessions;
+pub use sessions::{Calling, Connect, Locked, Sessions};
 pub use wheels::Wheelhouse;
 
 /// What happened to one step.
@@ -109,9 +107,6 @@ pub trait Observer {
     fn goes_back(&mut self, generation: u64, plan: &Plan);
 }
 
-/// Logs in to a host once more.
-pub type Reconnect<'a> = dyn Fn(&str) -> Result<Connection, HostError> + Sync + 'a;
-
 /// Everything an apply needs besides its observer.
 pub struct Job<'a> {
     /// What the inventory means.
@@ -142,8 +137,8 @@ pub struct Job<'a> {
     pub understand: Option<&'a Understand<'a>>,
     /// Plans again, from the facts under the lock.
     pub replan: &'a dyn Fn(&IndexMap<String, HostFacts>) -> Plan,
-    /// Logs in to a host once more, where a connection was lost: before the first step, and for the way back.
-    pub reconnect: &'a Reconnect<'a>,
+    /// Logs in to a host where a connection was lost: before the first step, and for the way back.
+    pub connect: &'a Connect,
     /// Where hosts have Python packages from, if not from an index.
     pub wheelhouse: Option<Wheelhouse<'a>>,
     /// Seconds a service other than main may take to be ready.
@@ -155,6 +150,13 @@ pub struct Job<'a> {
     pub interrupts: &'a Interrupts,
 }
 
+impl Job<'_> {
+    fn calling(&self) -> Calling<'_> {
+        let (server_name, connect) = (&self.topology.server_name, Arc::clone(self.connect));
+        Calling { server_name, nonce: self.nonce, who: self.who, connect }
+    }
+}
+
 /// Signals that arrived.
 #[derive(Debug, Default)]
 pub struct Interrupts {
@@ -164,66 +166,57 @@ pub struct Interrupts {
     pub signal: AtomicUsize,
 }
 
-/// Locks, probes again, compares, and does it.
-pub fn apply(
-    job: &Job<'_>,
-    connections: Vec<Connection>,
-    observer: &mut dyn Observer,
-) -> Result<Report, Refused> {
-    std::thread::scope(|scope| {
-        let (news_in, news) = channel();
-        let sessions = Sessions { scope, job, reconnect: job.reconnect, news: news_in };
-        let open = |connection: Connection| (connection.name.clone(), sessions.open(connection));
-        let mut hosts: IndexMap<String, Sender<Order>> = connections.into_iter().map(open).collect();
-        let result = locked(&sessions, &mut hosts, &news, observer);
-        // Dropping the senders ends the sessions; the scope waits for them.
-        drop(hosts);
-        result
-    })
+/// Hosts of a run, as far as they are had.
+pub enum Reached {
+    /// Logged in; somebody else may change them before they are locked.
+    Connected(Vec<Connection>),
+    /// Locked since before they were asked what the plan was made of, so that nobody can have.
+    Held(Sessions),
 }
 
-fn locked(
-    sessions: &Sessions<'_, '_, '_>,
-    hosts: &mut IndexMap<String, Sender<Order>>,
-    news: &Receiver<(String, News)>,
+/// Locks what is not held yet, asks again there and compares; then does what was shown.
+/// `facts` are what the plan was made of.
+pub fn apply(
+    job: &Job<'_>,
+    reached: Reached,
+    facts: &IndexMap<String, HostFacts>,
     observer: &mut dyn Observer,
 ) -> Result<Report, Refused> {
-    let job = sessions.job;
-    let mut found: BTreeMap<String, HostFacts> = BTreeMap::new();
-    let mut errors = Vec::new();
-    while found.len() + errors.len() < hosts.len() {
-        match news.recv() {
-            Ok((host, News::Locked(facts))) => {
-                found.insert(host, *facts);
-            }
-            Ok((host, News::Failed(error))) => errors.push((host, error)),
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
+    let connections = match reached {
+        Reached::Held(sessions) => return Ok(perform(job, sessions, job.shown, facts, observer)),
+        Reached::Connected(connections) => connections,
+    };
+    let hosts: Vec<_> = connections.into_iter().map(|one| (one.name.clone(), Some(one))).collect();
+    let count = hosts.len();
+    let mut sessions = Sessions::new(job.resources, &job.calling());
+    let (facts, errors) = sessions.lock(hosts, count);
     if !errors.is_empty() {
-        errors.sort_by_key(|(host, _)| hosts.get_index_of(host));
         return Err(Refused::Hosts(errors));
     }
-    let facts: IndexMap<String, HostFacts> =
-        hosts.keys().filter_map(|host| Some((host.clone(), found.remove(host)?))).collect();
     let plan = (job.replan)(&facts);
     let stale = differing(job.shown, &plan);
     if !stale.is_empty() {
         return Err(Refused::Stale(stale));
     }
-    let mut report = Run::new(job, &plan, &facts, hosts).run(news, observer);
-    if is_due(&report, &plan) {
-        report.way_back = Some(Back { job, sessions, hosts, news }.go(&facts, &report, observer));
+    Ok(perform(job, sessions, &plan, &facts, observer))
+}
+
+/// Does a plan that was made of what these sessions said under their locks.
+fn perform(
+    job: &Job<'_>,
+    mut sessions: Sessions,
+    plan: &Plan,
+    facts: &IndexMap<String, HostFacts>,
+    observer: &mut dyn Observer,
+) -> Report {
+    let mut report = Run::new(job, plan, facts, &sessions.hosts).run(&sessions.news, observer);
+    if is_due(&report, plan) {
+        report.way_back = Some(Back { job, sessions: &mut sessions }.go(facts, &report, observer));
     }
     // The way back may have been interrupted.
     report.signal = job.interrupts.signal.load(Ordering::Relaxed);
-    let leave = job.interrupts.count.load(Ordering::Relaxed) > 1;
-    for orders in hosts.values() {
-        // A session that has ended already needs no order to.
-        drop(orders.send(if leave { Order::Leave } else { Order::Quit }));
-    }
-    Ok(report)
+    sessions.dismiss(job.interrupts.count.load(Ordering::Relaxed) > 1);
+    report
 }
 
 /// Addresses (or steps) in which two plans differ.

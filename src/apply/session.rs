@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::news::{News, Tails, understand};
-use super::{Reconnect, script};
+use super::script;
 use crate::facts::HostErrorKind;
 use crate::facts::conversation::{Conversation, Heard};
-use crate::facts::gather::{self, Connection, HostError, hear_facts};
+use crate::facts::gather::{self, Connection, HostError, fit, hear_facts};
 use crate::secret::Secret;
 
 /// How often a quiet controller tells the host that it is still there (the host waits 60 s).
@@ -34,29 +34,33 @@ pub enum Order {
     Leave,
 }
 
-/// Runs one host's session until it is told to quit. `request` is the facts request in mode apply.
+/// Runs the session of the host `name` until it is told to quit, over `open` or a connection of its own.
+/// `request` is the facts request in mode apply.
 ///
-/// Nobody serves a connection while a person reads the plan, and an sshd that asks whether somebody is there
-/// (ClientAliveInterval) ends it: where it is lost before the script speaks, `reconnect` makes another, once.
+/// Nobody serves an open connection while a person reads the plan, and an sshd that asks whether somebody is there
+/// (ClientAliveInterval) ends it: where it is lost before the script speaks, `connect` makes another, once.
 pub fn serve(
-    connection: &mut Connection,
+    name: &str,
+    open: Option<Connection>,
     request: &str,
-    reconnect: &Reconnect<'_>,
+    connect: &dyn Fn(&str) -> Result<Connection, HostError>,
     orders: &Receiver<Order>,
     news: &Sender<(String, News)>,
 ) {
-    let name = connection.name.clone();
-    let _witness = Witness { name: &name, news };
+    let _witness = Witness { name, news };
     // A receiver that is gone means the apply is over; there is nobody left to tell.
-    let tell = |item: News| drop(news.send((name.clone(), item)));
-    let mut outcome = converse(connection, request, orders, &tell);
-    if matches!(&outcome, Err(failure) if failure.unheard && failure.error.kind == HostErrorKind::Lost) {
-        tracing::info!("{name}: logging in once more, the connection was lost before it was used");
-        outcome = reconnect(&name).map_err(Failure::from).and_then(|again| {
-            *connection = again;
-            converse(connection, request, orders, &tell)
-        });
-    }
+    let tell = |item: News| drop(news.send((name.to_owned(), item)));
+    let anew = || converse(connect(name)?, request, orders, &tell);
+    let outcome = match open {
+        None => anew(),
+        Some(connection) => match converse(connection, request, orders, &tell) {
+            Err(failure) if failure.unheard && failure.error.kind == HostErrorKind::Lost => {
+                tracing::info!("{name}: logging in once more, the connection was lost before it was used");
+                anew()
+            }
+            outcome => outcome,
+        },
+    };
     match outcome {
         Ok(()) => tell(News::Ended),
         Err(failure) => tell(News::Failed(failure.error)),
@@ -92,7 +96,7 @@ impl From<HostError> for Failure {
 }
 
 fn converse(
-    connection: &mut Connection,
+    mut connection: Connection,
     request: &str,
     orders: &Receiver<Order>,
     tell: &dyn Fn(News),
@@ -103,6 +107,7 @@ fn converse(
         .map_err(|error| Failure { error, unheard: true })?;
     let facts = hear_facts(&mut conversation)
         .map_err(|error| Failure { error, unheard: !conversation.has_spoken() })?;
+    fit(&facts)?;
     tell(News::Locked(Box::new(facts)));
     let mut beat = Instant::now();
     let mut tails = Tails::new();
@@ -179,13 +184,11 @@ mod tests {
         let (news_in, news) = channel();
         let (_orders_in, orders) = channel();
         let thread = std::thread::spawn(move || {
-            let mut connection = Connection {
-                name: "hs1".to_owned(),
-                session: Box::new(Buggy),
-                privilege: Default::default(),
+            let buggy = |name: &str| {
+                let session = Box::new(Buggy);
+                Ok(Connection { name: name.to_owned(), session, privilege: Default::default() })
             };
-            let nobody = |_: &str| Err(HostError::unreachable("it is gone", None));
-            serve(&mut connection, "", &nobody, &orders, &news_in);
+            serve("hs1", None, "", &buggy, &orders, &news_in);
         });
         assert!(thread.join().is_err());
         let (host, told) = news.recv().unwrap();

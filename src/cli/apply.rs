@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::hosts::survey;
+use super::hosts::{survey, survey_held};
 use super::load::{Loaded, StandIn, load, load_or_tell, told};
 use super::perform::{Ready, perform};
 use super::rehearse::stand_in;
@@ -202,7 +202,12 @@ pub fn apply_loaded(
     if let Err(exit) = loaded.lock.save(arguments.inventory.locked, output) {
         return exit;
     }
-    let mut surveyed = match survey(&loaded, &arguments.hosts, output) {
+    // Where nobody is asked, nobody has to wait for a second look.
+    let found = match arguments.yes {
+        true => survey_held(&loaded, &arguments.hosts, "apply", output),
+        false => survey(&loaded, &arguments.hosts, output),
+    };
+    let mut surveyed = match found {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };
@@ -256,9 +261,9 @@ pub fn apply_loaded(
     if !plan.is_empty() && !arguments.yes && !confirmed(&question, "`--yes` applies without asking", output) {
         return Exit::Error;
     }
-    let connections = std::mem::take(&mut surveyed.connections);
+    let reached = surveyed.take();
     let ready = Ready { surveyed: &surveyed, plan: &plan, stand_in };
-    perform(&mut loaded, &ready, connections, arguments, output)
+    perform(&mut loaded, &ready, reached, arguments, output)
 }
 
 /// Asks. Without a terminal there is nobody to ask.

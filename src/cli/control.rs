@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::apply::confirmed;
 use super::execute::execute;
-use super::hosts::{Surveyed, survey};
+use super::hosts::{Surveyed, survey, survey_held};
 use super::services::ServiceArgs;
 use super::{Exit, Output, exit};
 use crate::facts::HostFacts;
@@ -96,7 +96,14 @@ pub fn run(verb: Verb, arguments: &ControlArgs, output: &Output) -> Exit {
     };
     let mut hosts = arguments.services.hosts();
     hosts.allow_datastore_restart = arguments.allow_datastore_restart;
-    let mut surveyed = match survey(&loaded, &hosts, output) {
+    let names = arguments.services.names();
+    let everything = names.is_empty() || names.iter().any(|name| name == ALL || name == "*");
+    let asks = everything && matches!(verb, Verb::Stop | Verb::Restart) && !arguments.yes;
+    let found = match asks {
+        true => survey(&loaded, &hosts, output),
+        false => survey_held(&loaded, &hosts, verb.word(), output),
+    };
+    let mut surveyed = match found {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };
@@ -113,9 +120,6 @@ pub fn run(verb: Verb, arguments: &ControlArgs, output: &Output) -> Exit {
     if plan.is_empty() {
         return Exit::Done;
     }
-    let names = arguments.services.names();
-    let everything = names.is_empty() || names.iter().any(|name| name == ALL || name == "*");
-    let asks = everything && matches!(verb, Verb::Stop | Verb::Restart) && !arguments.yes;
     let question = format!("This would {} the whole deployment. Do it?", verb.word());
     if asks && !confirmed(&question, &format!("`--yes` {}s without asking", verb.word()), output) {
         return Exit::Error;

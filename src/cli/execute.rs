@@ -28,7 +28,7 @@ pub fn execute(
     ready_seconds: u32,
     output: &Output,
 ) -> Exit {
-    let connections = std::mem::take(&mut surveyed.connections);
+    let reached = surveyed.take();
     let surveyed: &Surveyed = surveyed;
     let heed = match Heed::begin(output) {
         Ok(heed) => heed,
@@ -37,7 +37,7 @@ pub fn execute(
     let began = Instant::now();
     let who = who(verb);
     let replan = |facts: &IndexMap<String, HostFacts>| again(surveyed, facts);
-    let ways = &surveyed.ways;
+    let connect = surveyed.ways.connecting();
     let job = Job {
         topology: &loaded.topology,
         resources: &loaded.resources,
@@ -54,7 +54,7 @@ pub fn execute(
         // What was started or stopped is no generation to go back from.
         understand: None,
         replan: &replan,
-        reconnect: &|host| ways.reconnect(host),
+        connect: &connect,
         wheelhouse: None,
         ready_seconds,
         settles: false,
@@ -63,7 +63,7 @@ pub fn execute(
     // Nothing here resolves packages.
     let mut keep = |_: &IndexMap<String, Vec<String>>| {};
     let mut progress = Progress::new(output, &plan.steps, false, None, &mut keep);
-    match apply(&job, connections, &mut progress) {
+    match apply(&job, reached, &surveyed.facts, &mut progress) {
         Ok(report) => {
             output.result(&render::control::report(verb, &report, output.color, began.elapsed().as_secs()));
             exit(&report)

@@ -1,28 +1,30 @@
 //! The hosts of a run: what each is asked, and what a plan over them is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::controller_secrets;
 use super::load::Loaded;
-use super::reach::{privilege, target};
+use super::run::who;
+use super::ways::{Way, Ways};
 use super::{Exit, HostArgs, Output};
+use crate::apply::{Calling, Reached, Sessions};
 use crate::facts::generation::Wanted;
 use crate::facts::loader::random_token;
-use crate::facts::{Asked, Connection, HostError, HostErrorKind, HostFacts, Privilege, gather, watched};
+use crate::facts::{Asked, HostError, HostErrorKind, HostFacts, gather, watched};
 use crate::plan::backup::Destination;
 use crate::plan::target::{NoTarget, Targeted, choose};
 use crate::plan::{Allow, Input, Plan, Rolling, plan};
 use crate::resource::Resource;
 use crate::secret::{Secret, redact, sha256_hex};
 use crate::topology::Topology;
-use crate::transport::{Target, Transport};
 
 /// Everything that was found out about the hosts of this run.
 pub struct Surveyed {
-    /// Open connections of the hosts that answered.
-    pub connections: Vec<Connection>,
+    /// The hosts that answered.
+    pub reached: Reached,
     /// Facts by host, in inventory order.
     pub facts: IndexMap<String, HostFacts>,
     /// Hosts that could not be had.
@@ -36,7 +38,7 @@ pub struct Surveyed {
     /// What the operator allowed.
     pub allow: Allow,
     /// How each host is reached.
-    pub ways: Ways,
+    pub ways: Arc<Ways>,
     hashes: BTreeMap<String, String>,
     rolling: Rolling,
     backup: Option<Destination>,
@@ -153,32 +155,14 @@ impl Surveyed {
         self.facts.iter().filter(|(_, facts)| another(facts)).map(|(host, _)| host.as_str()).collect()
     }
 
+    /// The hosts, for an apply; nobody has them any more afterwards.
+    pub fn take(&mut self) -> Reached {
+        std::mem::replace(&mut self.reached, Reached::Connected(Vec::new()))
+    }
+
     /// What the errors mean for the exit code.
     pub fn exit(&self) -> Exit {
         exit_of(&self.errors)
-    }
-}
-
-/// How one host is reached.
-struct Way {
-    transport: Box<dyn Transport>,
-    target: Target,
-    privilege: Privilege,
-}
-
-/// How the hosts of a run are reached.
-pub struct Ways(Vec<Way>);
-
-impl Ways {
-    /// Logs in to a host of this run once more.
-    ///
-    /// Errors: it can not be reached, or is none of them.
-    pub fn reconnect(&self, host: &str) -> Result<Connection, HostError> {
-        let Some(way) = self.0.iter().find(|way| way.target.name == host) else {
-            return Err(HostError::unfit(format!("{host} takes no part in this run"), "see `--limit`"));
-        };
-        let session = way.transport.connect(&way.target)?;
-        Ok(Connection { name: host.to_owned(), session, privilege: way.privilege.clone() })
     }
 }
 
@@ -224,6 +208,19 @@ pub fn survey_generations(
     Ok(surveyed)
 }
 
+/// The same as [`survey`], under locks that are held from then on: for what does not ask before it goes on.
+/// `verb`: what others that find them taken are told.
+pub fn survey_held(
+    loaded: &Loaded,
+    arguments: &HostArgs,
+    verb: &'static str,
+    output: &Output,
+) -> Result<Surveyed, Exit> {
+    let surveyed = ask(loaded, arguments, Extent::Held(verb), output)?;
+    tell(&surveyed.errors, output);
+    Ok(surveyed)
+}
+
 /// How much hosts are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -235,6 +232,8 @@ pub enum Extent {
     Drift,
     /// And this about their generations.
     Generations(Wanted),
+    /// What a plan stands on, under the locks of this verb.
+    Held(&'static str),
 }
 
 /// Reads the controller's secrets and asks all hosts. Which of them could not be had, nobody is told yet.
@@ -243,12 +242,50 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
     let secrets = controller_secrets::read(loaded, output)?;
     let nonce = random_token();
     let hashes = secrets.iter().map(|(name, secret)| (name.clone(), nonced(&nonce, secret))).collect();
-    let mut ways = Vec::new();
-    for host in loaded.topology.hosts.keys().filter(|host| !excluded.contains(host)) {
-        let target = target(loaded, host, &arguments.reach)?;
-        let privilege = privilege(loaded, host, &arguments.reach, output)?;
-        ways.push(Way { transport: super::reach::transport(&target), target, privilege });
-    }
+    let ways = Arc::new(Ways::of(loaded, &excluded, &arguments.reach, output)?);
+    let forks = usize::from(arguments.reach.forks);
+    let (reached, facts, errors) = match extent {
+        Extent::Held(verb) => {
+            let (server_name, connect) = (&loaded.topology.server_name, ways.connecting());
+            let calling = Calling { server_name, nonce: &nonce, who: &who(verb), connect };
+            let mut sessions = Sessions::new(&loaded.resources, &calling);
+            let hosts = ways.iter().map(|way| (way.target.name.clone(), None)).collect();
+            let (facts, errors) = sessions.lock(hosts, forks);
+            (Reached::Held(sessions), facts, errors)
+        }
+        _ => connected(loaded, &ways, extent, &nonce, forks),
+    };
+    let allow = Allow {
+        adopt: arguments.adopt,
+        keep_running: arguments.keep_running,
+        datastore_restart: arguments.allow_datastore_restart,
+        deletes: arguments.allow_deletes,
+    };
+    let rolling = Rolling { batch: arguments.batch, drain_seconds: arguments.drain_timeout };
+    Ok(Surveyed {
+        reached,
+        facts,
+        errors,
+        excluded,
+        nonce,
+        secrets,
+        ways,
+        hashes,
+        allow,
+        rolling,
+        backup: arguments.backup.clone(),
+        targeted: None,
+    })
+}
+
+/// Asks all hosts, and keeps the connections.
+fn connected(
+    loaded: &Loaded,
+    ways: &Ways,
+    extent: Extent,
+    nonce: &str,
+    forks: usize,
+) -> (Reached, IndexMap<String, HostFacts>, Vec<(String, HostError)>) {
     let of = |host: &str| loaded.resources.iter().filter(|one| one.address.host == host).collect::<Vec<_>>();
     let asked: Vec<Asked<'_>> = ways
         .iter()
@@ -270,7 +307,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
             },
         })
         .collect();
-    let answers = gather(&asked, &loaded.topology.server_name, &nonce, usize::from(arguments.reach.forks));
+    let answers = gather(&asked, &loaded.topology.server_name, nonce, forks);
     let (mut connections, mut facts, mut errors) = (Vec::new(), IndexMap::new(), Vec::new());
     for (host, answer) in answers {
         match answer {
@@ -281,27 +318,7 @@ pub fn ask(loaded: &Loaded, arguments: &HostArgs, extent: Extent, output: &Outpu
             Err(error) => errors.push((host, error)),
         }
     }
-    let allow = Allow {
-        adopt: arguments.adopt,
-        keep_running: arguments.keep_running,
-        datastore_restart: arguments.allow_datastore_restart,
-        deletes: arguments.allow_deletes,
-    };
-    let rolling = Rolling { batch: arguments.batch, drain_seconds: arguments.drain_timeout };
-    Ok(Surveyed {
-        connections,
-        facts,
-        errors,
-        excluded,
-        nonce,
-        secrets,
-        ways: Ways(ways),
-        hashes,
-        allow,
-        rolling,
-        backup: arguments.backup.clone(),
-        targeted: None,
-    })
+    (Reached::Connected(connections), facts, errors)
 }
 
 /// Tells the person which hosts failed and what to do.

@@ -45,6 +45,7 @@ mod show;
 mod signals;
 mod status;
 mod terminal;
+mod ways;
 mod whole_file;
 mod why;
 

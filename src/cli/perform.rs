@@ -13,8 +13,7 @@ use super::run_log::RunLog;
 use super::signals::Heed;
 use super::{Exit, Output, clock};
 use crate::apply::kept::{Keeps, Next};
-use crate::apply::{Job, Refused, Report, apply};
-use crate::facts::Connection;
+use crate::apply::{Job, Reached, Refused, Report, apply};
 use crate::facts::conversation::clean;
 use crate::plan::Plan;
 use crate::render::plan::{DiffStyle, Style, text};
@@ -30,11 +29,11 @@ pub struct Ready<'a> {
     pub stand_in: Option<&'a StandIn>,
 }
 
-/// Applies the plan over connections that are open, and tells what became of it.
+/// Applies the plan on hosts that are had, and tells what became of it.
 pub fn perform(
     loaded: &mut Loaded,
     ready: &Ready<'_>,
-    connections: Vec<Connection>,
+    reached: Reached,
     arguments: &ApplyArgs,
     output: &Output,
 ) -> Exit {
@@ -54,7 +53,7 @@ pub fn perform(
     let next = Next { who: &person, at, inventory: &loaded.source, lock: &with, back_to: loaded.back_to };
     let (result, mut log) = {
         let replan = |facts: &_| surveyed.plan_from(loaded, facts);
-        let ways = &surveyed.ways;
+        let connect = surveyed.ways.connecting();
         let job = Job {
             topology: surveyed.targeted.as_ref().map_or(&loaded.topology, |targeted| &targeted.topology),
             resources: &loaded.resources,
@@ -71,7 +70,7 @@ pub fn perform(
             understand: (!arguments.no_rollback).then_some(&understand),
             targeted: surveyed.targeted.as_ref(),
             replan: &replan,
-            reconnect: &|host| ways.reconnect(host),
+            connect: &connect,
             wheelhouse: loaded.wheelhouse(),
             ready_seconds: arguments.ready_timeout,
             settles: true,
@@ -85,7 +84,7 @@ pub fn perform(
         };
         let log = begin_log(loaded, plan, &who, output);
         let mut progress = Progress::new(output, &plan.steps, arguments.json, log, &mut keep);
-        let result = apply(&job, connections, &mut progress);
+        let result = apply(&job, reached, &surveyed.facts, &mut progress);
         (result, progress.into_log())
     };
     let seconds = began.elapsed().as_secs();

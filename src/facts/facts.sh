@@ -501,7 +501,7 @@ probe_generations() {
     for name in meta.json inventory.yaml inventory.lock resources.json; do
         while IFS= read -r line; do
             case $name in *.lock) say kept lock "$line" ;; *) say kept "${name%.*}" "$line" ;; esac
-        done < <(base64 -w 60000 < "$state/generations/$chosen/$name")
+        done < <(gzip -1nc < "$state/generations/$chosen/$name" | base64 -w 60000)
     done
 }
 

@@ -159,7 +159,7 @@ pub fn hear_facts(conversation: &mut Conversation<'_>) -> Result<HostFacts, Host
 }
 
 /// Whether synprov can provision this host at all.
-fn fit(facts: &HostFacts) -> Result<(), HostError> {
+pub fn fit(facts: &HostFacts) -> Result<(), HostError> {
     if facts.euid != 0 {
         return Err(HostError::unfit(
             "the log-in user is not root",

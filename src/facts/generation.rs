@@ -7,6 +7,10 @@
 //!
 //! A host speaks for itself only: see `apply::former` for what is believed of all this.
 
+use std::io::{Read as _, Write as _};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::host::HostFacts;
@@ -16,7 +20,7 @@ use crate::resource::{Body, Resource};
 pub const FORMAT: u32 = 1;
 /// How many a host keeps.
 pub const KEPT: usize = 10;
-/// The most that is taken of one file of a generation, bytes in base64.
+/// The most that is taken of one file of a generation, bytes: as it comes, and as it is.
 const MOST: usize = 64 << 20;
 
 /// Who made a generation, when, and what of.
@@ -110,7 +114,7 @@ impl Stored {
         Self { number, ..Self::default() }
     }
 
-    /// Takes a part of a file in base64; `None`: it is no part of a generation.
+    /// Takes a part of a file, compressed by gzip and in base64; `None`: it is no part of a generation.
     pub(super) fn take(&mut self, file: &str, base64: &str) -> Option<()> {
         let index = FILES.iter().position(|name| *name == file)?;
         let text = &mut self.files[index];
@@ -123,7 +127,10 @@ impl Stored {
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(&self.files[index])
             .map_err(|error| damaged(error.to_string()))?;
-        String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))
+        let mut text = String::new();
+        let mut unpacked = flate2::read::GzDecoder::new(bytes.as_slice()).take(MOST as u64 + 1);
+        unpacked.read_to_string(&mut text).map_err(|error| damaged(error.to_string()))?;
+        if text.len() > MOST { Err(damaged(format!("it is longer than {MOST} bytes"))) } else { Ok(text) }
     }
 
     /// Who, when and what.
@@ -162,6 +169,14 @@ pub(super) fn parse_meta(text: &str) -> Result<Meta, Unusable> {
     serde_json::from_value(value).map_err(damaged)
 }
 
+/// A file as it travels: the resources of a host shrink to a seventh.
+pub fn packed(text: &str) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory cannot fail.
+    let _ = packed.write_all(text.as_bytes());
+    packed.finish().unwrap_or_default()
+}
+
 /// `meta.json` as it is kept.
 pub fn meta_text(meta: &Meta) -> String {
     // Plain fields cannot fail to serialise.
@@ -194,7 +209,7 @@ mod tests {
     fn stored(texts: [&str; 4]) -> Stored {
         let mut stored = Stored { number: 3, ..Stored::default() };
         for (name, text) in FILES.iter().zip(texts) {
-            let base64 = base64::engine::general_purpose::STANDARD.encode(text);
+            let base64 = base64::engine::general_purpose::STANDARD.encode(packed(text));
             for part in base64.as_bytes().chunks(5) {
                 stored.take(name, std::str::from_utf8(part).unwrap()).unwrap();
             }
@@ -223,5 +238,16 @@ mod tests {
         assert_eq!(stored.meta(), Err(Unusable::Newer(2)));
         assert!(matches!(stored.resources("hs1"), Err(Unusable::Damaged { file: "resources", .. })));
         assert_eq!(Stored::default().take("../meta", ""), None);
+        let mut cut = Stored::default();
+        let base64 = base64::engine::general_purpose::STANDARD.encode(&packed("hosts: {}")[..20]);
+        cut.take("inventory", &base64).unwrap();
+        assert!(matches!(cut.inventory(), Err(Unusable::Damaged { file: "inventory", .. })));
+    }
+
+    #[test]
+    fn what_would_fill_the_memory_is_refused() {
+        let stored = stored(["", &"\0".repeat(MOST + 1), "", ""]);
+        assert!(stored.files[1].len() < MOST);
+        assert!(matches!(stored.inventory(), Err(Unusable::Damaged { file: "inventory", .. })));
     }
 }

@@ -34,6 +34,7 @@ type Scenario = (&'static str, fn(&Site));
 
 const SCENARIOS: &[Scenario] = &[
     ("an empty second plan", quiet::second_plan_is_empty_and_leaves_no_trace),
+    ("an apply and what it costs", quiet::an_apply_costs_one_exec),
     ("drift: a worker's file", drift::an_edited_worker_file),
     ("drift: files", drift::files_changed_by_hand),
     ("drift: units", drift::units_changed_by_hand),
@@ -64,7 +65,11 @@ const SCENARIOS: &[Scenario] = &[
 #[ignore = "lab: needs root and podman"]
 fn lab_one_host_and_what_happens_to_it() {
     let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
-    let chosen = sample::chosen(&names, &["an empty second plan", "a client is served"], 4);
+    let chosen = sample::chosen(
+        &names,
+        &["an empty second plan", "an apply and what it costs", "a client is served"],
+        4,
+    );
     let mut site = Site::up();
     let began = Instant::now();
     secrets::watch(&site);

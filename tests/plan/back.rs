@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use proptest::prelude::*;
 use synprov::apply::former::{Former, Meaning, NoFormer};
 use synprov::facts::HostFacts;
-use synprov::facts::generation::{Meta, meta_text, resources_text};
+use synprov::facts::generation::{Meta, meta_text, packed, resources_text};
 use synprov::facts::reply::Reply;
 use synprov::inventory::SecretSource;
 use synprov::plan::change::{Cause, Operation};
@@ -172,7 +172,7 @@ const SCHEMA: &str = include_str!("../../schema/history.schema.json");
 /// What each host keeps of a generation, as it would send it.
 fn kept(world: &World, number: u64, text: &str) -> IndexMap<String, HostFacts> {
     let meta = Meta { format: 1, number, who: "anna@laptop".to_owned(), ..Meta::default() };
-    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     let mut all = IndexMap::new();
     for (host, facts) in world.facts() {
         let resources = resources_text(world.of(&host).into_iter(), |body| body);
@@ -186,9 +186,9 @@ fn kept(world: &World, number: u64, text: &str) -> IndexMap<String, HostFacts> {
         let mut reply = Reply::default();
         reply.take(&format!("kept\t{number}")).unwrap();
         for (file, content) in files {
-            reply.take(&format!("kept\t{file}\t{}", base64(&content))).unwrap();
+            reply.take(&format!("kept\t{file}\t{}", base64(&packed(&content)))).unwrap();
         }
-        reply.take(&format!("generation\t{number}\t{}", base64(&meta_text(&meta)))).unwrap();
+        reply.take(&format!("generation\t{number}\t{}", base64(meta_text(&meta).as_bytes()))).unwrap();
         reply.take("end\tfacts").unwrap();
         let said = reply.finish().unwrap();
         let HostFacts { generation, generations, .. } = said;

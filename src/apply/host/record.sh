@@ -48,13 +48,13 @@ record_done() { # OFFSET LENGTH
 }
 
 # What this apply made of the host, beside its record; the record says then that it is so.
-keep_generation() { # NUMBER KEPT (OFFSET LENGTH)... of meta.json inventory.yaml inventory.lock resources.json
+keep_generation() { # NUMBER KEPT (OFFSET LENGTH)... of meta.json inventory.yaml inventory.lock resources.json, each in gzip
     local all=$state/generations number=$1 name
     local -i kept=$2
     shift 2
     mkdir -p -m 0700 -- "$all" && rm -rf -- "$all/new" && mkdir -m 0700 -- "$all/new" || return 1
     for name in meta.json inventory.yaml inventory.lock resources.json; do
-        slice "$1" "$2" > "$all/new/$name" || return 1
+        slice "$1" "$2" | gzip -dc > "$all/new/$name" || return 1
         shift 2
     done
     sync -- "$all"/new/* && rm -rf -- "${all:?}/$number" && mv -T -- "$all/new" "$all/$number" && sync -- "$all" || return 1

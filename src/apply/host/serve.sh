@@ -16,6 +16,7 @@ payload=''
 beside=''
 lock=''
 records=''
+unused=''
 out=''
 heart=''
 
@@ -51,9 +52,16 @@ take_lock() {
     printf '%s\n' "$who" > $run/lock
 }
 
+is_fit() { # to hold anything at all
+    ((EUID == 0)) && [[ -d /run/systemd/system ]]
+}
+
 serve() {
+    # What is no host of ours answers and keeps nothing: it is refused for what it says.
+    is_fit || { read_digests; read_record; probe; return; }
     # Caught, not ignored: what a step starts gets the default back.
     trap : PIPE HUP INT TERM
+    [[ -e $state ]] || unused=$state
     take_lock || return 0
     prepare_state || { say error "cannot write $state"; return 0; }
     exec {out}>&1
@@ -66,6 +74,8 @@ serve() {
     while [[ -n $beside ]] && kill -0 "$beside" 2> /dev/null; do wait "$beside"; done
     end_beats
     rm -rf -- $stage $replaced $run/payload*
+    # Asked, and nothing ordered.
+    [[ -z $unused ]] || { rm -rf -- "${unused:?}" && rmdir --ignore-fail-on-non-empty -- "${unused%/*}"; }
 }
 
 # A step may be silent for long. It says line by line what a pipe takes whole; a probe says more at once, which a
@@ -92,6 +102,10 @@ serve_steps() {
     while read -r -t 60 word id code_length payload_length; do
         case $word in
             beat) continue ;;
+            quit) break ;;
+        esac
+        unused=''
+        case $word in
             probe) probe_again "$id" || break; continue ;;
             step) payload=$run/payload ;;
             beside) payload=$run/payload.$id ;;
