@@ -391,6 +391,15 @@ fn route_says_where_a_request_goes_and_why() {
     let text = told(&["POST", "/_matrix/client/v3/account/password"]);
     assert!(text.contains("no worker of Synapse serves that"), "{text}");
 
+    let other = ["--json", "GET", "https://matrix.exmaple.org/_matrix/client/versions"];
+    let document: serde_json::Value = serde_json::from_str(&told(&other)).unwrap();
+    let said = document["diagnostics"][0]["summary"].as_str().unwrap();
+    assert!(said.contains("not to \"matrix.exmaple.org\"") && document["route"].is_object(), "{document}");
+    for own in ["https://Matrix.Example.org/", "https://example.org:8448/_matrix/key/v2/server"] {
+        let document: serde_json::Value = serde_json::from_str(&told(&["--json", "GET", own])).unwrap();
+        assert_eq!(document["diagnostics"].as_array().unwrap().len(), 0, "{own}");
+    }
+
     let text = told(&["--json", "GET", "/_matrix/federation/v1/version"]);
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(document["route"]["class"], "federation_read");

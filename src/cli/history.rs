@@ -46,35 +46,27 @@ Examples:
 
 /// Runs it.
 pub fn run(arguments: &HistoryArgs, output: &Output) -> Exit {
-    let stand_in = match stand_in(&arguments.inventory, output) {
-        Ok(stand_in) => stand_in,
-        Err(exit) => return exit,
-    };
-    let mut loaded = match load_or_tell(&arguments.inventory, stand_in.as_ref(), output) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
-    };
+    output.answers(arguments.json, &arguments.inventory.inventory, || told(arguments, output))
+}
+
+/// `Err`: nothing was put out.
+fn told(arguments: &HistoryArgs, output: &Output) -> Result<Exit, Exit> {
+    let stand_in = stand_in(&arguments.inventory, output)?;
+    let mut loaded = load_or_tell(&arguments.inventory, stand_in.as_ref(), output)?;
     // Nothing is asked about what stands on the hosts.
     loaded.resources.clear();
     if let Some(number) = arguments.print_inventory {
-        return match former(&loaded, &arguments.hosts, number, stand_in.as_ref(), output) {
-            Ok(former) => {
-                output.result(&former.inventory);
-                Exit::Done
-            }
-            Err(exit) => exit,
-        };
+        let former = former(&loaded, &arguments.hosts, number, stand_in.as_ref(), output)?;
+        output.result(&former.inventory);
+        return Ok(Exit::Done);
     }
-    let surveyed = match survey_generations(&loaded, &arguments.hosts, Wanted::List, output) {
-        Ok(surveyed) => surveyed,
-        Err(exit) => return exit,
-    };
+    let surveyed = survey_generations(&loaded, &arguments.hosts, Wanted::List, output)?;
     let mut listed = list(&surveyed.facts);
     if let Some(number) = arguments.show {
         listed.retain(|one| one.meta.number == number);
         if listed.is_empty() {
             // It may be kept by one that did not answer.
-            return if surveyed.errors.is_empty() { gone(number, output) } else { surveyed.exit() };
+            return Err(if surveyed.errors.is_empty() { gone(number, output) } else { surveyed.exit() });
         }
     }
     if arguments.json {
@@ -84,7 +76,7 @@ pub fn run(arguments: &HistoryArgs, output: &Output) -> Exit {
     } else {
         output.result(&history::text(&listed, surveyed.errors.len(), output.color));
     }
-    surveyed.exit()
+    Ok(surveyed.exit())
 }
 
 /// Generations with the hosts that keep each, oldest first. With `--limit`, one number may name several.

@@ -187,6 +187,13 @@ impl Output {
         self.diagnose(summary, help);
     }
 
+    /// A warning with its help, for the person and in diagnostics.
+    pub fn warn(&self, summary: &str, help: &str) {
+        let (bold, reset) = if self.color_talk { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
+        self.talk(&format!("{bold}warning{reset}: {}\n  help: {}\n", clean(summary), clean(help)));
+        self.note(json!({"severity": "warning", "summary": summary, "detail": help}));
+    }
+
     /// An error that the person hears in another way, in diagnostics alone.
     pub fn diagnose(&self, summary: &str, help: Option<&str>) {
         self.note(json!({"severity": "error", "summary": summary, "detail": help.unwrap_or("")}));
@@ -213,6 +220,19 @@ impl Output {
     pub fn collects(&self, inventory: Option<&Path>) {
         let inventory = inventory.map(|path| path.display().to_string());
         self.machine.replace(Machine::Collects { inventory, found: Vec::new() });
+    }
+
+    /// Runs what puts out one document with `--json`. Where it could not (`Err`), there is one all the same, which says why.
+    pub fn answers(&self, json: bool, inventory: &Path, run: impl FnOnce() -> Result<Exit, Exit>) -> Exit {
+        if json {
+            self.collects(Some(inventory));
+        }
+        run().unwrap_or_else(|exit| {
+            if json {
+                self.document(json!({}));
+            }
+            exit
+        })
     }
 
     /// Puts out the one document, with the diagnostics so far.

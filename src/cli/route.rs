@@ -12,6 +12,7 @@ use crate::render::route::{self, Place};
 use crate::resource::{Body, FileSet};
 use crate::topology::Request;
 use crate::topology::explain::{Explanation, explain};
+use crate::topology::site::split_port;
 
 /// `synprov route`.
 #[derive(Debug, Args)]
@@ -91,6 +92,7 @@ fn routed(arguments: &RouteArgs, output: &Output) -> Exit {
         output.error(&format!("the inventory has no application service {name:?}"), Some(&help));
         return Exit::Usage;
     }
+    note_host(url, &loaded, output);
     let found = loaded.topology.router().route(&request);
     let explained = match explain(&loaded.topology, &loaded.inventory, &request, &found) {
         Ok(explained) => explained,
@@ -113,6 +115,20 @@ fn routed(arguments: &RouteArgs, output: &Output) -> Exit {
         output.result(&route::text(&line, &explained, place.as_ref(), &name, output.color));
     }
     Exit::Done
+}
+
+/// Says that a URL's host is none that the proxy answers to; where the request would go is told all the same.
+fn note_host(url: &str, loaded: &Loaded, output: &Output) {
+    let Some((_, rest)) = url.split_once("://") else { return };
+    let host = split_port(rest.split(['/', '?', '#']).next().unwrap_or_default()).0.to_ascii_lowercase();
+    let names = loaded.topology.site_names();
+    if !names.iter().any(|name| name.eq_ignore_ascii_case(&host)) {
+        let summary = format!("this site answers to {}, not to {host:?}", names.join(" and "));
+        output.warn(
+            &summary,
+            "this is where the request would go if it came here; see `server_names` of the proxy",
+        );
+    }
 }
 
 /// What was typed as a request; else what is wrong with it and what to write.

@@ -39,16 +39,19 @@ redis, proxy, a unit (matrix_main.service), or all. A word that ends in .yaml or
 wherever it stands; `-i FILE` takes a file of any name.";
 
 impl ServiceArgs {
+    /// The file of the inventory, as it was named.
+    pub fn path(&self) -> PathBuf {
+        let named = self.words.iter().find(|word| is_inventory(word)).map(PathBuf::from);
+        named.or_else(|| self.inventory.clone()).unwrap_or_else(|| PathBuf::from("inventory.yaml"))
+    }
+
     /// Which inventory; the lock is never extended by what only speaks of services.
     fn inventory(&self, output: &Output) -> Result<InventoryArgs, Exit> {
-        let mut files = self.words.iter().filter(|word| is_inventory(word));
-        let named = files.next().map(PathBuf::from);
-        if let Some(second) = files.next() {
+        if let Some(second) = self.words.iter().filter(|word| is_inventory(word)).nth(1) {
             output.error(&format!("two inventories are named, the second is {second}"), None);
             return Err(Exit::Usage);
         }
-        let inventory =
-            named.or_else(|| self.inventory.clone()).unwrap_or_else(|| PathBuf::from("inventory.yaml"));
+        let inventory = self.path();
         Ok(InventoryArgs { inventory, locked: false, modules: self.modules.clone(), lab: self.lab })
     }
 

@@ -43,33 +43,26 @@ fn help() -> String {
 
 /// Runs it.
 pub fn run(arguments: &StatusArgs, output: &Output) -> Exit {
-    let loaded = match arguments.services.loaded(output) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
-    };
+    output.answers(arguments.json, &arguments.services.path(), || told(arguments, output))
+}
+
+/// `Err`: nothing was put out.
+fn told(arguments: &StatusArgs, output: &Output) -> Result<Exit, Exit> {
+    let loaded = arguments.services.loaded(output)?;
     let Some(seconds) = arguments.watch else { return once(&loaded, arguments, false, output) };
     if !std::io::stdout().is_terminal() {
         output.error("--watch needs a terminal", Some("leave it out; --json is for programs"));
-        return Exit::Usage;
+        return Err(Exit::Usage);
     }
     loop {
-        let exit = once(&loaded, arguments, true, output);
-        if exit == Exit::Usage || exit == Exit::Error {
-            return exit;
-        }
+        once(&loaded, arguments, true, output)?;
         std::thread::sleep(Duration::from_secs(seconds));
     }
 }
 
-fn once(loaded: &Loaded, arguments: &StatusArgs, clear: bool, output: &Output) -> Exit {
-    let chosen = match arguments.services.chosen(loaded, |_| true, output) {
-        Ok(chosen) => chosen,
-        Err(exit) => return exit,
-    };
-    let surveyed = match survey_states(loaded, &arguments.services.hosts(), output) {
-        Ok(surveyed) => surveyed,
-        Err(exit) => return exit,
-    };
+fn once(loaded: &Loaded, arguments: &StatusArgs, clear: bool, output: &Output) -> Result<Exit, Exit> {
+    let chosen = arguments.services.chosen(loaded, |_| true, output)?;
+    let surveyed = survey_states(loaded, &arguments.services.hosts(), output)?;
     let all = surveyed.with_plan(loaded, |input, plan| status(&chosen, input, plan));
     let server_name = &loaded.topology.server_name;
     if arguments.json {
@@ -79,5 +72,5 @@ fn once(loaded: &Loaded, arguments: &StatusArgs, clear: bool, output: &Output) -
         output.result(&if clear { format!("\x1b[H\x1b[2J{text}") } else { text });
     }
     let well = all.iter().all(|one| one.well);
-    surveyed.exit().worse(if well { Exit::Done } else { Exit::Changes })
+    Ok(surveyed.exit().worse(if well { Exit::Done } else { Exit::Changes }))
 }

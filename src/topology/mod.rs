@@ -42,6 +42,7 @@ mod secrets;
 mod selecting;
 mod selector;
 mod shared_config;
+pub mod site;
 mod sockets;
 pub mod types;
 mod venv;

@@ -56,6 +56,29 @@ fn unreachable() -> String {
     SMALL.replace("address: 192.0.2.", "port: 1, address: 127.0.0.")
 }
 
+/// Whatever is asked for, programs get one document: here why there is none of the kind they asked for.
+#[test]
+fn what_has_no_answer_says_why_in_its_schema() {
+    let schemas = [
+        ("status", include_str!("../../schema/status.schema.json")),
+        ("history", include_str!("../../schema/history.schema.json")),
+        ("drift", include_str!("../../schema/drift.schema.json")),
+    ];
+    let wrong = directory("hosts: {hs1: {adress: 192.0.2.10}}\n");
+    let nowhere = tempfile::tempdir().unwrap();
+    for (command, schema) in schemas {
+        for directory in [wrong.path(), nowhere.path()] {
+            let document = one(directory, &[command], 1, schema);
+            assert!(document["error_count"].as_u64() > Some(0), "{document:#}");
+            assert_eq!(document["inventory"], "inventory.yaml");
+            assert!(document["diagnostics"][0]["summary"].is_string(), "{document:#}");
+        }
+    }
+    let small = directory(SMALL);
+    let document = one(small.path(), &["status", "nobody"], 64, schemas[0].1);
+    assert!(document["diagnostics"][0]["summary"].as_str().unwrap().contains("nobody"), "{document:#}");
+}
+
 #[test]
 fn check_says_what_is_wrong_in_its_schema() {
     for (_, text) in SHIPPED {

@@ -136,30 +136,29 @@ pub fn run(arguments: &DriftArgs, output: &Output) -> Exit {
 type Put<'a> = &'a dyn Fn(&str, &Output) -> Exit;
 
 fn run_one(arguments: &DriftArgs, put: Put<'_>, output: &Output) -> Exit {
+    // What is written to a file stays as it was: whoever reads it sees by its time that it is old.
+    let json = (arguments.json || arguments.format == Format::Json) && arguments.out.is_none();
+    output.answers(json && !arguments.quiet, &arguments.inventory.inventory, || told(arguments, put, output))
+}
+
+/// `Err`: nothing was put out.
+fn told(arguments: &DriftArgs, put: Put<'_>, output: &Output) -> Result<Exit, Exit> {
     let (began, at) = (Instant::now(), now());
-    let stand_in = match stand_in(&arguments.inventory, output) {
-        Ok(stand_in) => stand_in,
-        Err(exit) => return exit,
-    };
+    let stand_in = stand_in(&arguments.inventory, output)?;
     // Warnings are `check`'s: a mail about them every hour is not wanted.
     let mut loaded = match load(&arguments.inventory, stand_in.as_ref()) {
         Ok(loaded) => loaded,
         Err(unloadable) => {
             unloadable.tell(&arguments.inventory.inventory, output);
-            return Exit::Error;
+            return Err(Exit::Error);
         }
     };
     // The lock on disk stays as it is, whatever this run would add.
-    if arguments.inventory.locked
-        && let Err(exit) = loaded.lock.save(true, output)
-    {
-        return exit;
+    if arguments.inventory.locked {
+        loaded.lock.save(true, output)?;
     }
     let hosts = HostArgs::of(arguments.reach.clone());
-    let surveyed = match ask(&loaded, &hosts, Extent::Drift, output) {
-        Ok(surveyed) => surveyed,
-        Err(exit) => return exit,
-    };
+    let surveyed = ask(&loaded, &hosts, Extent::Drift, output)?;
     let drift = surveyed.with_plan(&loaded, drift);
     let counts = |class: Class| drift.of(class).next().is_some();
     let mut exit = surveyed.exit();
@@ -183,7 +182,7 @@ fn run_one(arguments: &DriftArgs, put: Put<'_>, output: &Output) -> Exit {
     if let Some(notify) = &arguments.notify {
         exit = exit.worse(remember(arguments, notify, &loaded, &report, output));
     }
-    exit
+    Ok(exit)
 }
 
 /// The report as it was asked for.

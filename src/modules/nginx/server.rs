@@ -7,6 +7,7 @@
 use super::site::literal;
 use super::{Directive, block, gate, line};
 use crate::inventory::{Http2, Tls};
+use crate::topology::site::split_port;
 use crate::topology::{ProxyNode, Topology};
 
 /// The site's server block around `inside`, and with TLS one that redirects to it.
@@ -16,7 +17,7 @@ pub(super) fn servers(
     inside: Vec<Directive>,
 ) -> Result<Vec<Directive>, String> {
     let mut name = line("server_name", &[]);
-    name.args = names(topology, proxy)?;
+    name.args = names(topology)?;
     let listen = |port: &str, more: &[&str]| {
         ["", "[::]:"].map(|address| {
             let socket = format!("{address}{port}");
@@ -67,14 +68,8 @@ pub(super) fn settings(proxy: &ProxyNode) -> Vec<Directive> {
 }
 
 /// Host names this site answers to: that of Matrix ids, that of `public_baseurl`, and the inventory's.
-fn names(topology: &Topology, proxy: &ProxyNode) -> Result<Vec<String>, String> {
-    let mut names = vec![split_port(&topology.server_name).0.to_owned()];
-    let more = public(topology).map(|(host, _)| host).into_iter().chain(proxy.server_names.iter().cloned());
-    for name in more {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
+fn names(topology: &Topology) -> Result<Vec<String>, String> {
+    let names = topology.site_names();
     for name in &names {
         // Also a wildcard, an expression or a second word would mean something here.
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
@@ -96,25 +91,6 @@ pub(in crate::modules) fn delegate(topology: &Topology) -> Option<String> {
     if port.is_some() || address {
         return None;
     }
-    let (host, port) = public(topology).unwrap_or_else(|| (host.to_owned(), 443));
+    let (host, port) = topology.public_host().unwrap_or_else(|| (host.to_owned(), 443));
     Some(format!("{host}:{port}"))
-}
-
-/// Host and port of an `https` `public_baseurl`.
-fn public(topology: &Topology) -> Option<(String, u16)> {
-    let url = topology.shared_config.get("public_baseurl")?.as_str()?;
-    let authority = url.strip_prefix("https://")?.split('/').next()?;
-    let (host, port) = split_port(authority);
-    Some((host.to_ascii_lowercase(), port.unwrap_or(443)))
-}
-
-/// `example.org:8448`, `[::1]:8448` → host and port.
-fn split_port(text: &str) -> (&str, Option<u16>) {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => match port.parse() {
-            Ok(port) => (host, Some(port)),
-            Err(_) => (text, None),
-        },
-        _ => (text, None),
-    }
 }
