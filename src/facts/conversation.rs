@@ -186,6 +186,12 @@ impl<'a> Conversation<'a> {
     fn never_spoke(&self, status: Option<i32>) -> HostError {
         let complaints = self.complaints();
         let has = |needle: &str| complaints.contains(needle);
+        if has("gzip") && has("not found") {
+            return HostError::unfit(
+                "there is no gzip",
+                "install gzip, which Debian and Ubuntu call essential",
+            );
+        }
         if status == Some(loader::TRUNCATED) {
             return HostError::unreachable("the connection ended before the facts script had arrived", None);
         }

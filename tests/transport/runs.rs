@@ -14,7 +14,7 @@ use crate::sshd::{Sshd, public};
 const HOST: &str = r#"#!/bin/bash
 cd "${0%/*}" || exit
 read -r length _ sentinel
-script=$(head -c "$length")
+script=$(head -c "$length" | gzip -dc)
 mode=facts
 [[ $script == *"synprov_request='mode"$'\t'apply* ]] && mode=apply
 echo "$sentinel"
