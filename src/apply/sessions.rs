@@ -84,7 +84,11 @@ impl Sessions {
         while found.len() + errors.len() < count {
             match self.news.recv() {
                 Ok((host, News::Locked(facts))) => drop(found.insert(host, *facts)),
-                Ok((host, News::Failed(error))) => errors.push((host, error)),
+                Ok((host, News::Failed(error))) => {
+                    // It may have been locked, and lost while others were waited for.
+                    found.remove(&host);
+                    errors.push((host, error));
+                }
                 Ok(_) => continue,
                 Err(_) => break,
             }

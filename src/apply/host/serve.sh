@@ -61,8 +61,8 @@ serve() {
     is_fit || { read_digests; read_record; probe; return; }
     # Caught, not ignored: what a step starts gets the default back.
     trap : PIPE HUP INT TERM
-    [[ -e $state ]] || unused=$state
     take_lock || return 0
+    [[ -e $state ]] || unused=$state
     prepare_state || { say error "cannot write $state"; return 0; }
     exec {out}>&1
     read_digests
