@@ -18,7 +18,7 @@ impl<'a> Picky<'a> {
         site.sh(
             "hs2",
             &format!(
-                "printf '[Service]\nExecStartPre=/bin/sh -c \"! grep -q 4711 /opt/matrix/conf/workers/sync.yaml\"\n' > {DROP_IN} && systemctl daemon-reload"
+                "mkdir -p $(dirname {DROP_IN}) && printf '[Service]\nExecStartPre=/bin/sh -c \"! grep -q 4711 /opt/matrix/conf/workers/sync.yaml\"\n' > {DROP_IN} && systemctl daemon-reload"
             ),
         );
         Self(site)
