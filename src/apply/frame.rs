@@ -1,7 +1,8 @@
 //! What a host is sent in one piece: bash code that calls the functions of `host/*.sh`, and the bytes they need.
 
 use super::quote::shell;
-use crate::facts::generation::{KEPT, packed};
+use crate::facts::generation::KEPT;
+use crate::facts::packed::packed;
 use crate::plan::step::SecretFile;
 use crate::secret::Secret;
 

@@ -210,6 +210,74 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::transport::{Error, Event, Exec, Session};
+
+    /// A host that answers; `lost`: and is gone then, `slow`: half a second later.
+    #[derive(Clone, Default)]
+    struct Host {
+        lost: bool,
+        slow: bool,
+        heard: Vec<u8>,
+        said: usize,
+    }
+
+    impl Session for Host {
+        fn exec(&mut self, _: &str) -> Result<Box<dyn Exec + '_>, Error> {
+            Ok(Box::new(self.clone()))
+        }
+    }
+
+    impl Exec for Host {
+        fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+            self.heard.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn close_stdin(&mut self) -> Result<(), Error> {
+            self.said = 9;
+            Ok(())
+        }
+
+        fn next(&mut self, wait: Duration) -> Result<Event, Error> {
+            self.said += 1;
+            let heard = String::from_utf8_lossy(&self.heard);
+            let sentinel = heard.lines().next().and_then(|line| line.split(' ').nth(2)).unwrap();
+            match self.said {
+                1 => {
+                    std::thread::sleep(Duration::from_millis(if self.slow { 500 } else { 0 }));
+                    let facts = "euid\t0\nsystemd\nos\tID\tdebian\nos\tVERSION_ID\t12\nend\tfacts\n";
+                    Ok(Event::Stdout(format!("\n{sentinel}\n{facts}").into_bytes()))
+                }
+                _ if self.lost => Err(Error::Lost { address: "hs".to_owned(), reason: "gone".to_owned() }),
+                ..9 => {
+                    std::thread::sleep(wait);
+                    self.said = 2;
+                    Ok(Event::Idle)
+                }
+                _ => Ok(Event::Exit(Some(0))),
+            }
+        }
+
+        fn unsent(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn who_was_locked_and_is_lost_while_others_are_waited_for_is_lost_and_they_are_waited_for() {
+        let connect = |host: &str| {
+            let session = Host { lost: host == "lost", slow: host == "slow", ..Host::default() };
+            let (name, privilege) = (host.to_owned(), Default::default());
+            Ok(Connection { name, session: Box::new(session), privilege })
+        };
+        let calling =
+            Calling { server_name: "example.org", nonce: "", who: "a test", connect: Arc::new(connect) };
+        let mut sessions = Sessions::new(&[], &calling);
+        let hosts = ["lost", "slow"].map(|name| (name.to_owned(), None));
+        let (facts, errors) = sessions.lock(hosts.into(), 2);
+        assert_eq!(facts.keys().collect::<Vec<_>>(), ["slow"]);
+        assert_eq!(errors.iter().map(|(host, _)| host).collect::<Vec<_>>(), ["lost"]);
+    }
 
     #[test]
     fn no_more_hosts_than_forks_are_called_at_a_time_and_each_answers_for_itself() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::hosts::{survey, survey_held};
+use super::hosts::{Extent, survey};
 use super::load::{Loaded, StandIn, load, load_or_tell, told};
 use super::perform::{Ready, perform};
 use super::rehearse::stand_in;
@@ -203,11 +203,8 @@ pub fn apply_loaded(
         return exit;
     }
     // Where nobody is asked, nobody has to wait for a second look.
-    let found = match arguments.yes {
-        true => survey_held(&loaded, &arguments.hosts, "apply", output),
-        false => survey(&loaded, &arguments.hosts, output),
-    };
-    let mut surveyed = match found {
+    let extent = if arguments.yes { Extent::Held("apply") } else { Extent::Plan };
+    let mut surveyed = match survey(&loaded, &arguments.hosts, extent, output) {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::apply::confirmed;
 use super::execute::execute;
-use super::hosts::{Surveyed, survey, survey_held};
+use super::hosts::{Extent, Surveyed, survey};
 use super::services::ServiceArgs;
 use super::{Exit, Output, exit};
 use crate::facts::HostFacts;
@@ -99,11 +99,8 @@ pub fn run(verb: Verb, arguments: &ControlArgs, output: &Output) -> Exit {
     let names = arguments.services.names();
     let everything = names.is_empty() || names.iter().any(|name| name == ALL || name == "*");
     let asks = everything && matches!(verb, Verb::Stop | Verb::Restart) && !arguments.yes;
-    let found = match asks {
-        true => survey(&loaded, &hosts, output),
-        false => survey_held(&loaded, &hosts, verb.word(), output),
-    };
-    let mut surveyed = match found {
+    let extent = if asks { Extent::Plan } else { Extent::Held(verb.word()) };
+    let mut surveyed = match survey(&loaded, &hosts, extent, output) {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use indexmap::IndexMap;
 
-use super::hosts::survey_generations;
+use super::hosts::{Extent, survey};
 use super::load::{Loaded, StandIn, load_or_tell, understand};
 use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output, exit};
@@ -60,7 +60,7 @@ fn told(arguments: &HistoryArgs, output: &Output) -> Result<Exit, Exit> {
         output.result(&former.inventory);
         return Ok(Exit::Done);
     }
-    let surveyed = survey_generations(&loaded, &arguments.hosts, Wanted::List, output)?;
+    let surveyed = survey(&loaded, &arguments.hosts, Extent::Generations(Wanted::List), output)?;
     let mut listed = list(&surveyed.facts);
     if let Some(number) = arguments.show {
         listed.retain(|one| one.meta.number == number);
@@ -105,7 +105,7 @@ pub fn former(
     stand_in: Option<&StandIn>,
     output: &Output,
 ) -> Result<Former, Exit> {
-    let surveyed = survey_generations(loaded, hosts, Wanted::UpTo(number), output)?;
+    let surveyed = survey(loaded, hosts, Extent::Generations(Wanted::UpTo(number)), output)?;
     if !surveyed.errors.is_empty() {
         return Err(surveyed.exit());
     }

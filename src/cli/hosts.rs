@@ -183,40 +183,13 @@ pub fn exit_of(errors: &[(String, HostError)]) -> Exit {
 }
 
 /// Reads the controller's secrets and asks all hosts; tells the person which could not be had.
-pub fn survey(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<Surveyed, Exit> {
-    let surveyed = ask(loaded, arguments, Extent::Plan, output)?;
-    tell(&surveyed.errors, output);
-    Ok(surveyed)
-}
-
-/// The same, and what each process is like at this moment.
-pub fn survey_states(loaded: &Loaded, arguments: &HostArgs, output: &Output) -> Result<Surveyed, Exit> {
-    let surveyed = ask(loaded, arguments, Extent::States, output)?;
-    tell(&surveyed.errors, output);
-    Ok(surveyed)
-}
-
-/// The same, and about their generations.
-pub fn survey_generations(
+pub fn survey(
     loaded: &Loaded,
     arguments: &HostArgs,
-    wanted: Wanted,
+    extent: Extent,
     output: &Output,
 ) -> Result<Surveyed, Exit> {
-    let surveyed = ask(loaded, arguments, Extent::Generations(wanted), output)?;
-    tell(&surveyed.errors, output);
-    Ok(surveyed)
-}
-
-/// The same as [`survey`], under locks that are held from then on: for what does not ask before it goes on.
-/// `verb`: what others that find them taken are told.
-pub fn survey_held(
-    loaded: &Loaded,
-    arguments: &HostArgs,
-    verb: &'static str,
-    output: &Output,
-) -> Result<Surveyed, Exit> {
-    let surveyed = ask(loaded, arguments, Extent::Held(verb), output)?;
+    let surveyed = ask(loaded, arguments, extent, output)?;
     tell(&surveyed.errors, output);
     Ok(surveyed)
 }
@@ -232,7 +205,8 @@ pub enum Extent {
     Drift,
     /// And this about their generations.
     Generations(Wanted),
-    /// What a plan stands on, under the locks of this verb.
+    /// What a plan stands on, under locks that are held from then on: for what asks nobody before it goes on.
+    /// The verb is what others that find them taken are told.
     Held(&'static str),
 }
 

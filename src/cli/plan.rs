@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::firewall;
-use super::hosts::{Surveyed, survey};
+use super::hosts::{Extent, Surveyed, survey};
 use super::load::{Loaded, load_or_tell};
 use super::lock_file::Unkept;
 use super::rehearse::stand_in;
@@ -112,7 +112,7 @@ fn planned(arguments: &PlanArgs, output: &Output) -> Result<Exit, Exit> {
         }
         kept => kept.map_err(|unkept| unkept.tell(loaded.lock.path(), output))?,
     }
-    let mut surveyed = survey(&loaded, &arguments.hosts, output)?;
+    let mut surveyed = survey(&loaded, &arguments.hosts, Extent::Plan, output)?;
     surveyed.bring(values);
     surveyed.aim(&loaded, &arguments.targets.target, output)?;
     let mut plan = surveyed.plan(&loaded);

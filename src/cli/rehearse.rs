@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::apply::{ApplyArgs, apply_loaded};
-use super::hosts::survey;
+use super::hosts::{Extent, survey};
 use super::lab::LabArgs;
 use super::load::{Loaded, StandIn, load_or_tell, read_inventory};
 use super::{Exit, HostArgs, InventoryArgs, Output, ReachArgs, exit};
@@ -185,7 +185,7 @@ fn prove(loaded: &Loaded, inventory: &Inventory, lab: &Lab, output: &Output) -> 
 
 /// The second plan must be empty.
 fn plan_again(loaded: &Loaded, hosts: &HostArgs, output: &Output) -> Exit {
-    let surveyed = match survey(loaded, hosts, output) {
+    let surveyed = match survey(loaded, hosts, Extent::Plan, output) {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::apply::{ApplyArgs, READY_SECONDS, apply_loaded};
 use super::history::{former, list};
-use super::hosts::survey_generations;
+use super::hosts::{Extent, survey};
 use super::load::load_or_tell;
 use super::lock_file::LockFile;
 use super::rehearse::stand_in;
@@ -69,7 +69,7 @@ fn go(arguments: &RollbackArgs, output: &Output) -> Result<Exit, Exit> {
     let mut loaded = load_or_tell(&arguments.inventory, stand_in.as_ref(), output)?;
     // What stands on the hosts is asked once it is clear what should.
     loaded.resources.clear();
-    let surveyed = survey_generations(&loaded, &arguments.hosts, Wanted::List, output)?;
+    let surveyed = survey(&loaded, &arguments.hosts, Extent::Generations(Wanted::List), output)?;
     if !surveyed.errors.is_empty() {
         return Err(surveyed.exit());
     }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use indexmap::IndexMap;
 
 use super::execute::execute;
-use super::hosts::{Surveyed, exit_of, survey_held, tell};
+use super::hosts::{Extent, Surveyed, exit_of, survey, tell};
 use super::load::{Loaded, load_or_tell};
 use super::reach::{privilege, target};
 use super::rehearse::stand_in;
@@ -200,7 +200,7 @@ fn import(arguments: &ImportArgs, output: &Output) -> Result<Exit, Exit> {
             "secret {name} is none that this inventory leaves to the hosts; it is left out\n"
         ));
     }
-    let mut surveyed = survey_held(&loaded, &HostArgs::of(ReachArgs::default()), "import", output)?;
+    let mut surveyed = survey(&loaded, &HostArgs::of(ReachArgs::default()), Extent::Held("import"), output)?;
     if !surveyed.errors.is_empty() {
         output.talk("Nothing was done.\n");
         return Err(surveyed.exit());

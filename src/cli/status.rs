@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::hosts::survey_states;
+use super::hosts::{Extent, survey};
 use super::load::Loaded;
 use super::services::{NAMES, ServiceArgs};
 use super::{Exit, Output, exit};
@@ -62,7 +62,7 @@ fn told(arguments: &StatusArgs, output: &Output) -> Result<Exit, Exit> {
 
 fn once(loaded: &Loaded, arguments: &StatusArgs, clear: bool, output: &Output) -> Result<Exit, Exit> {
     let chosen = arguments.services.chosen(loaded, |_| true, output)?;
-    let surveyed = survey_states(loaded, &arguments.services.hosts(), output)?;
+    let surveyed = survey(loaded, &arguments.services.hosts(), Extent::States, output)?;
     let all = surveyed.with_plan(loaded, |input, plan| status(&chosen, input, plan));
     let server_name = &loaded.topology.server_name;
     if arguments.json {

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::hosts::survey;
+use super::hosts::{Extent, survey};
 use super::load::load_or_tell;
 use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output, exit};
@@ -67,7 +67,7 @@ pub fn run(arguments: &WhyArgs, output: &Output) -> Exit {
         );
         return Exit::Usage;
     }
-    let surveyed = match survey(&loaded, &arguments.hosts, output) {
+    let surveyed = match survey(&loaded, &arguments.hosts, Extent::Plan, output) {
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };

@@ -7,13 +7,10 @@
 //!
 //! A host speaks for itself only: see `apply::former` for what is believed of all this.
 
-use std::io::{Read as _, Write as _};
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::host::HostFacts;
+use super::packed::unpacked;
 use crate::resource::{Body, Resource};
 
 /// Format of what this program keeps; newer ones are refused.
@@ -127,10 +124,7 @@ impl Stored {
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(&self.files[index])
             .map_err(|error| damaged(error.to_string()))?;
-        let mut text = String::new();
-        let mut unpacked = flate2::read::GzDecoder::new(bytes.as_slice()).take(MOST as u64 + 1);
-        unpacked.read_to_string(&mut text).map_err(|error| damaged(error.to_string()))?;
-        if text.len() > MOST { Err(damaged(format!("it is longer than {MOST} bytes"))) } else { Ok(text) }
+        unpacked(&bytes, MOST).map_err(damaged)
     }
 
     /// Who, when and what.
@@ -169,14 +163,6 @@ pub(super) fn parse_meta(text: &str) -> Result<Meta, Unusable> {
     serde_json::from_value(value).map_err(damaged)
 }
 
-/// A file as it travels: the resources of a host shrink to a seventh.
-pub fn packed(text: &str) -> Vec<u8> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing to memory cannot fail.
-    let _ = packed.write_all(text.as_bytes());
-    packed.finish().unwrap_or_default()
-}
-
 /// `meta.json` as it is kept.
 pub fn meta_text(meta: &Meta) -> String {
     // Plain fields cannot fail to serialise.
@@ -203,6 +189,7 @@ impl HostFacts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::packed::packed;
     use super::*;
     use base64::Engine as _;
 

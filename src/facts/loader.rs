@@ -1,10 +1,10 @@
 //! The fixed command every exec runs, and the framing that makes a cut-off script harmless.
 //!
-//! A shell runs a truncated last line, so the script comes on standard input behind its length
-//! and digest and is evaluated only when both are right; in gzip, which makes a quarter of it. A random sentinel precedes the answer,
-//! because start-up files of login shells print. Nothing of a script or of a request is ever in argv.
+//! A shell runs a truncated last line, so the script comes on standard input, in gzip, behind its length
+//! and digest, and is evaluated only when both are right. A random sentinel precedes the answer, because
+//! start-up files of login shells print. Nothing of a script or of a request is ever in argv.
 
-use super::generation::packed;
+use super::packed::packed;
 use super::privilege::Privilege;
 use crate::secret::sha256_hex;
 

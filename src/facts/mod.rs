@@ -8,6 +8,7 @@ pub mod generation;
 pub mod host;
 pub mod journal;
 pub mod loader;
+pub mod packed;
 pub mod privilege;
 pub mod record;
 pub mod reply;
