@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::hosts::{Extent, survey};
 use super::load::{Loaded, StandIn, load_or_tell, understand};
+use super::output::nothing;
 use super::rehearse::stand_in;
 use super::{Exit, HostArgs, InventoryArgs, Output, exit};
 use crate::apply::former::{Former, NoFormer};
@@ -46,7 +47,8 @@ Examples:
 
 /// Runs it.
 pub fn run(arguments: &HistoryArgs, output: &Output) -> Exit {
-    output.answers(arguments.json, &arguments.inventory.inventory, || told(arguments, output))
+    let inventory = Some(arguments.inventory.inventory.as_path());
+    output.answers(arguments.json, inventory, nothing, || told(arguments, output))
 }
 
 /// `Err`: nothing was put out.

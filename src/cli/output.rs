@@ -48,6 +48,11 @@ pub fn unwritable(error: &std::io::Error) -> String {
     format!("standard output does not take the result: {error}")
 }
 
+/// A document that has nothing to say besides its diagnostics.
+pub fn nothing() -> Value {
+    json!({})
+}
+
 /// A piece of what was said, kept for later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
@@ -222,14 +227,21 @@ impl Output {
         self.machine.replace(Machine::Collects { inventory, found: Vec::new() });
     }
 
-    /// Runs what puts out one document with `--json`. Where it could not (`Err`), there is one all the same, which says why.
-    pub fn answers(&self, json: bool, inventory: &Path, run: impl FnOnce() -> Result<Exit, Exit>) -> Exit {
+    /// Runs what puts out one document with `json`. Where it could not (`Err`), there is one all the same: `otherwise`,
+    /// with the diagnostics that say why.
+    pub fn answers(
+        &self,
+        json: bool,
+        inventory: Option<&Path>,
+        otherwise: fn() -> Value,
+        run: impl FnOnce() -> Result<Exit, Exit>,
+    ) -> Exit {
         if json {
-            self.collects(Some(inventory));
+            self.collects(inventory);
         }
         run().unwrap_or_else(|exit| {
             if json {
-                self.document(json!({}));
+                self.document(otherwise());
             }
             exit
         })

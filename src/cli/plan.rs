@@ -90,14 +90,8 @@ pub fn run(arguments: &PlanArgs, output: &Output) -> Exit {
 }
 
 fn run_one(arguments: &PlanArgs, output: &Output) -> Exit {
-    if !arguments.json {
-        return planned(arguments, output).unwrap_or_else(|exit| exit);
-    }
-    output.collects(Some(&arguments.inventory.inventory));
-    planned(arguments, output).unwrap_or_else(|exit| {
-        output.document(no_plan());
-        exit
-    })
+    let inventory = Some(arguments.inventory.inventory.as_path());
+    output.answers(arguments.json, inventory, no_plan, || planned(arguments, output))
 }
 
 /// `Err`: there is no plan, and nothing was put out.

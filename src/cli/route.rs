@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::load::{Loaded, load_or_tell};
+use super::output::nothing;
 use super::{Exit, InventoryArgs, Output, exit};
 use crate::render::route::{self, Place};
 use crate::resource::{Body, FileSet};
@@ -52,45 +53,36 @@ Examples:
 
 /// Runs it: 0 if there is an answer, 64 if the request is none.
 pub fn run(arguments: &RouteArgs, output: &Output) -> Exit {
-    if arguments.json {
-        output.collects(None);
-    }
-    let exit = routed(arguments, output);
-    if arguments.json && exit != Exit::Done {
-        output.document(json!({}));
-    }
-    exit
+    output.answers(arguments.json, None, nothing, || routed(arguments, output))
 }
 
-fn routed(arguments: &RouteArgs, output: &Output) -> Exit {
+/// `Err`: nothing was put out.
+fn routed(arguments: &RouteArgs, output: &Output) -> Result<Exit, Exit> {
     let (inventory, [method, url]) = match arguments.words.as_slice() {
         [inventory, method, url] => (PathBuf::from(inventory), [method, url]),
         [method, url] => {
             let named = std::env::var_os("SYNPROV_INVENTORY").filter(|name| !name.is_empty());
             (named.map_or_else(|| "inventory.yaml".into(), PathBuf::from), [method, url])
         }
-        _ => return Exit::Usage,
+        _ => return Err(Exit::Usage),
     };
     let request = match request(method, url, arguments) {
         Ok(request) => request,
         Err((summary, help)) => {
             output.error(&summary, Some(&help));
-            return Exit::Usage;
+            return Err(Exit::Usage);
         }
     };
     let inventory =
         InventoryArgs { inventory, locked: false, modules: arguments.modules.clone(), lab: false };
-    let loaded = match load_or_tell(&inventory, None, output) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
-    };
+    let loaded = load_or_tell(&inventory, None, output)?;
     if let Some(name) = &arguments.appservice
         && !loaded.inventory.synapse.appservices.contains_key(name)
     {
         let known: Vec<&str> = loaded.inventory.synapse.appservices.keys().map(String::as_str).collect();
         let help = format!("it has: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") });
         output.error(&format!("the inventory has no application service {name:?}"), Some(&help));
-        return Exit::Usage;
+        return Err(Exit::Usage);
     }
     note_host(url, &loaded, output);
     let found = loaded.topology.router().route(&request);
@@ -98,7 +90,7 @@ fn routed(arguments: &RouteArgs, output: &Output) -> Exit {
         Ok(explained) => explained,
         Err(message) => {
             output.error(&message, None);
-            return Exit::Error;
+            return Err(Exit::Error);
         }
     };
     let place = place(&loaded, &explained);
@@ -114,7 +106,7 @@ fn routed(arguments: &RouteArgs, output: &Output) -> Exit {
         let name = inventory.inventory.display().to_string();
         output.result(&route::text(&line, &explained, place.as_ref(), &name, output.color));
     }
-    Exit::Done
+    Ok(Exit::Done)
 }
 
 /// Says that a URL's host is none that the proxy answers to; where the request would go is told all the same.

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::hosts::{Extent, survey};
 use super::load::Loaded;
+use super::output::nothing;
 use super::services::{NAMES, ServiceArgs};
 use super::{Exit, Output, exit};
 use crate::plan::control::status::status;
@@ -43,7 +44,7 @@ fn help() -> String {
 
 /// Runs it.
 pub fn run(arguments: &StatusArgs, output: &Output) -> Exit {
-    output.answers(arguments.json, &arguments.services.path(), || told(arguments, output))
+    output.answers(arguments.json, Some(&arguments.services.path()), nothing, || told(arguments, output))
 }
 
 /// `Err`: nothing was put out.

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 
 use super::hosts::{Extent, ask};
 use super::load::{Loaded, load};
+use super::output::nothing;
 use super::rehearse::stand_in;
 use super::several::{self, MoreArgs, Others};
 use super::whole_file::{PRIVATE, replace};
@@ -138,7 +139,8 @@ type Put<'a> = &'a dyn Fn(&str, &Output) -> Exit;
 fn run_one(arguments: &DriftArgs, put: Put<'_>, output: &Output) -> Exit {
     // What is written to a file stays as it was: whoever reads it sees by its time that it is old.
     let json = (arguments.json || arguments.format == Format::Json) && arguments.out.is_none();
-    output.answers(json && !arguments.quiet, &arguments.inventory.inventory, || told(arguments, put, output))
+    let inventory = Some(arguments.inventory.inventory.as_path());
+    output.answers(json && !arguments.quiet, inventory, nothing, || told(arguments, put, output))
 }
 
 /// `Err`: nothing was put out.
