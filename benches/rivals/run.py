@@ -152,8 +152,8 @@ class Bench:
             keys[names.split(",")[1]] = f"{kind} {blob}"
         self.keys = keys
         for name in self.hosts:
-            # Ansible's pip module wants it there.
-            on_host("apt-get -qq update && apt-get -qq install -y python3-packaging python3-setuptools > /dev/null 2>&1", name)
+            # Ansible's pip module wants the one, its apt module the other (in check mode it does not install it by itself).
+            on_host("apt-get -qq update && apt-get -qq install -y python3-apt python3-packaging python3-setuptools > /dev/null 2>&1", name)
             on_host("echo 'LogLevel VERBOSE' > /etc/ssh/sshd_config.d/bench.conf; systemctl reload ssh", name)
 
     # The way there

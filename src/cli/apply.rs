@@ -208,6 +208,10 @@ pub fn apply_loaded(
         Ok(surveyed) => surveyed,
         Err(exit) => return exit,
     };
+    if surveyed.is_locked() {
+        output.talk("Nothing was changed.\n");
+        return surveyed.exit();
+    }
     surveyed.bring(values);
     if let Err(exit) = surveyed.aim(&loaded, &arguments.targets.target, output) {
         return exit;

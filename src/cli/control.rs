@@ -106,7 +106,9 @@ pub fn run(verb: Verb, arguments: &ControlArgs, output: &Output) -> Exit {
     };
     let all = services(&loaded.topology, &loaded.resources);
     if !surveyed.errors.is_empty() {
-        output.talk("Nothing was done. Mend these hosts, or leave them out with --limit.\n");
+        let mend =
+            if surveyed.is_locked() { "" } else { " Mend these hosts, or leave them out with --limit." };
+        output.talk(&format!("Nothing was done.{mend}\n"));
         return surveyed.exit();
     }
     let plan = surveyed.with_plan(&loaded, |input, plan| act(verb, &chosen, &all, input, plan));

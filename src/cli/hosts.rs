@@ -160,6 +160,11 @@ impl Surveyed {
         std::mem::replace(&mut self.reached, Reached::Connected(Vec::new()))
     }
 
+    /// All that failed is that other runs hold locks, which go by themselves: there is nothing to mend.
+    pub fn is_locked(&self) -> bool {
+        !self.errors.is_empty() && self.errors.iter().all(|(_, error)| error.kind == HostErrorKind::Locked)
+    }
+
     /// What the errors mean for the exit code.
     pub fn exit(&self) -> Exit {
         exit_of(&self.errors)

@@ -9,8 +9,8 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use crate::sshd::{Sshd, public};
 
-/// Answers as a bare Debian does. Files beside it: `slow` holds its facts up, `hold` its steps, `fails` fails them.
-/// What it was asked is in `asked`.
+/// Answers as a bare Debian does. Files beside it: with `locked` another run holds its lock, `slow` holds its facts
+/// up, `hold` its steps, `fails` fails them. What it was asked is in `asked`.
 const HOST: &str = r#"#!/bin/bash
 cd "${0%/*}" || exit
 read -r length _ sentinel
@@ -19,6 +19,7 @@ mode=facts
 [[ $script == *"synprov_request='mode"$'\t'apply* ]] && mode=apply
 echo "$sentinel"
 echo "$mode" >> asked
+[[ $mode == apply && -e locked ]] && { printf 'locked\tanna@laptop, process 7\n'; exit 0; }
 while [[ -e slow ]]; do sleep 0.05; done
 printf '%s\t%s\n' euid 0 now 1700000000.0 uptime 1000.00 machine x86_64 python python3.11 bash 5.2
 printf 'systemd\nos\tID\tdebian\nos\tVERSION_ID\t12\nend\tfacts\n'
@@ -184,6 +185,21 @@ fn a_signal_while_no_host_is_being_changed_ends_the_program() {
     let (_, signal, said, _) = running.ends();
     assert_eq!(signal, Some(15), "{said}");
     assert!(!second.asked().contains("step"), "{said}");
+}
+
+#[test]
+fn a_lock_that_somebody_holds_is_told_with_who_it_is_and_nothing_to_mend() {
+    let site = Site::start(&[]);
+    site.put("locked");
+    for (words, end) in [
+        (&["apply", "--yes"][..], "Nothing was changed.\n"),
+        (&["restart", "sync", "-i"], "Nothing was done.\n"),
+    ] {
+        let (code, _, said, _) = begin(words, &[&site]).ends();
+        assert_eq!(code, Some(5), "{said}");
+        assert!(said.starts_with("error: hs1: another run holds its lock: anna@laptop, process 7"), "{said}");
+        assert!(said.ends_with(end) && !said.contains("--limit"), "{said}");
+    }
 }
 
 #[test]
